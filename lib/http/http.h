@@ -1,0 +1,77 @@
+/*
+ * http: an HTTP/1.1 server core: epoll, llhttp, limits and timeouts. Requests come in whole and
+ * bounded; replies may be given later, in any order, and leave in the order of their requests.
+ *
+ * Strictness: what RFC 9112 allows to refuse is refused by closing after an answer where one can be
+ * given: Content-Length with Transfer-Encoding, repeated or signed lengths, bare LF, obs-fold,
+ * blanks before a colon, a missing or double Host, NUL, anything llhttp's strict mode refuses.
+ * Good requests that were pipelined before a bad one still get their answers.
+ *
+ * Threads: a server belongs to the thread that polls it; handler and watchers run inside
+ * mr_http_poll. Several servers may share a port (SO_REUSEPORT).
+ */
+#ifndef MR_HTTP_H
+#define MR_HTTP_H
+
+#include "base/base.h"
+
+struct mr_http;         /* a server */
+struct mr_http_request; /* one request, until it is replied to */
+
+struct mr_http_limits {          /* 0: the default in brackets */
+    size_t connections_max;      /* [4096] beyond it: accepted, answered 503 and closed */
+    size_t header_bytes_max;     /* [16384] 431 */
+    size_t body_bytes_max;       /* [16 MiB] 413 */
+    size_t body_bytes_total_max; /* [64 MiB] of all bodies held: 503 with Retry-After */
+    size_t pipeline_max;         /* [16] requests of one connection under way */
+    size_t requests_max;         /* [0 = unlimited] per connection, then Connection: close */
+    int header_ms_max;           /* [10000] from first byte to end of header: 408 */
+    int body_ms_max;             /* [30000] 408 */
+    int idle_ms_max;             /* [60000] keep-alive without a request: closed */
+    int write_ms_max;            /* [30000] a reader that does not read: closed */
+};
+
+/* The handler must reply, now or later. The request's memory is valid until then. */
+typedef void mr_http_handler(void *self, struct mr_http_request *request);
+
+int mr_http_listen(const char *host, int port, const struct mr_http_limits *limits,
+                   mr_http_handler *handler, void *self, struct mr_http **ret, struct mr_err *err);
+int mr_http_port(const struct mr_http *http); /* the real one when 0 was asked for */
+/* Serves what is ready, waiting up to timeout_ms for the first of it. Count of events. */
+int mr_http_poll(struct mr_http *http, int timeout_ms);
+/* Calls ready(self) inside poll when fd is readable (level-triggered). */
+int mr_http_watch(struct mr_http *http, int fd, void (*ready)(void *self), void *self,
+                  struct mr_err *err);
+/* No more connections; requests under way are finished; each reply says Connection: close. */
+void mr_http_drain(struct mr_http *http);
+size_t mr_http_open_connections(const struct mr_http *http);
+size_t mr_http_pending(const struct mr_http *http); /* requests handed out, not yet replied to */
+void mr_http_close(struct mr_http *http);
+
+/* Borrowed until the reply. path is percent-decoded without the query, "//" folded; "." and ".."
+ * segments and encoded slashes are refused before the handler sees them. */
+struct mr_slice mr_http_method(const struct mr_http_request *request);
+struct mr_slice mr_http_path(const struct mr_http_request *request);
+struct mr_slice mr_http_query(const struct mr_http_request *request); /* raw, without '?' */
+/* Value of a query parameter, decoded into the request's memory; data NULL: absent. */
+struct mr_slice mr_http_param(struct mr_http_request *request, const char *name);
+/* Case-insensitive; several of one name come joined by ", "; data NULL: absent. */
+struct mr_slice mr_http_header(struct mr_http_request *request, const char *name);
+struct mr_slice mr_http_body(const struct mr_http_request *request);
+const char *mr_http_peer(const struct mr_http_request *request); /* "127.0.0.1:4711" */
+/* Memory that lives as long as the request. */
+struct mr_arena *mr_http_arena(struct mr_http_request *request);
+/* A place for the handler's own state, NULL at first. */
+void **mr_http_slot(struct mr_http_request *request);
+
+struct mr_http_reply {
+    int status;
+    const char *content_type; /* NULL when there is no body */
+    const char *headers;      /* complete lines ending in CRLF, or NULL */
+    struct mr_slice body;     /* copied */
+    bool close;
+};
+/* Consumes the request. A peer that has gone is fine. */
+void mr_http_reply(struct mr_http_request *request, const struct mr_http_reply *reply);
+
+#endif
