@@ -81,6 +81,7 @@ void mr_columns_bool(struct mr_columns *columns, size_t c, bool value);
 void mr_columns_int(struct mr_columns *columns, size_t c,
                     int64_t value); /* INTEGER LONG TIMESTAMP */
 void mr_columns_double(struct mr_columns *columns, size_t c, double value);
+/* STRING is valid UTF-8: what comes from outside is checked by whoever takes it in. */
 void mr_columns_text(struct mr_columns *columns, size_t c, struct mr_slice value); /* and BINARY */
 /* Lists: begin, then append elements to the child column with mr_column_*, then end. */
 struct mr_column *mr_columns_list(struct mr_columns *columns, size_t c); /* child to append to */
@@ -94,6 +95,7 @@ void mr_columns_end_row(struct mr_columns *columns);
 void mr_columns_drop_row(struct mr_columns *columns);
 
 /* Read. Row indices below columns->rows (or column->rows for a child). */
+size_t mr_column_value_bytes(const struct mr_column *column); /* of one of values */
 static inline bool
 mr_column_is_null(const struct mr_column *column, size_t row)
 {
@@ -108,7 +110,8 @@ void mr_column_list(const struct mr_column *column, size_t row, size_t *ret_from
 void mr_columns_copy_row(struct mr_columns *to, const struct mr_columns *from, size_t row);
 
 /* The flat form: magic "MRC1", schema and arrays, 8-byte aligned, little endian. map checks every
- * offset against the size, so a damaged file is CORRUPT, not a crash. */
+ * offset against the size and that STRING is UTF-8, so a damaged file is CORRUPT, not a crash. flat
+ * is borrowed until mr_columns_free and starts at a multiple of 8. */
 void mr_columns_write(const struct mr_columns *columns, struct mr_buf *ret);
 int mr_columns_map(struct mr_slice flat, struct mr_columns **ret, struct mr_err *err);
 
