@@ -17,10 +17,13 @@
 
 #include "base/base.h"
 #include "bus/bus.h"
+#include "contract/contract.h"
 #include "metrics/metrics.h"
 #include "names/names.h"
 
 struct mr_stage;
+struct Millrace__V1__Provenance; /* millrace/v1/event.proto */
+struct Millrace__V1__Origin;
 
 struct mr_counts {
     int64_t in, good, repeated, dead;
@@ -43,20 +46,22 @@ struct mr_stage_handler {
     int (*open)(void *self, struct mr_stage_part *part, struct mr_err *err);
     void (*close)(void *self, struct mr_stage_part *part);
     /* A record below the committed offset (look-back): feeds windows, emits nothing. */
-    int (*recall)(void *self, struct mr_stage_part *part, const struct mr_record *record,
-                  struct mr_err *err);
+    void (*recall)(void *self, struct mr_stage_part *part, const struct mr_record *record);
     /* Records of one poll, in order, of any partitions; emits outputs and adds to
-     * part->counts. records[i].slot is the index for mr_stage_part_at. */
+     * part->counts. records[i].slot is the index for mr_stage_part_at. An error takes the whole
+     * open batch back and the records come again: bad records are dead letters, not errors. */
     int (*handle)(void *self, const struct mr_record *records, size_t count, struct mr_err *err);
     void (*committed)(void *self); /* the open batch is durable */
     void (*aborted)(void *self);   /* forget everything since the last commit */
-    /* true: this kind can be handled (contract known and new enough); else the part is paused. */
-    bool (*knows)(void *self, const struct mr_topic_name *name);
+    /* An output of this record alone is more than its topic takes: emit a dead letter TOO_LARGE
+     * that carries a cut original instead (LAW 14), and count it. */
+    int (*too_large)(void *self, const struct mr_record *record, struct mr_err *err);
 };
 
 struct mr_stage_options {
     struct mr_bus *bus;
     const char *pipeline, *name, *instance; /* "millrace", "validator", host name */
+    const struct mr_contracts *contracts;   /* whose kinds' topics are read; borrowed at open */
     enum mr_topic_role input;
     enum mr_topic_role outputs[2]; /* checked to be there before an input partition flows */
     size_t batch_max;              /* records */
@@ -72,6 +77,9 @@ extern const size_t mr_stage_metrics_count;
 
 int mr_stage_open(const struct mr_stage_options *options, struct mr_stage **ret,
                   struct mr_err *err);
+/* After a reload: reads the topics of these kinds from now on. */
+int mr_stage_subscribe(struct mr_stage *stage, const struct mr_contracts *contracts,
+                       struct mr_err *err);
 /* One bounded piece of work of at most wait_ms idle time; the count of records handled. */
 int mr_stage_step(struct mr_stage *stage, int wait_ms, struct mr_err *err);
 /* Commits what is open and stops fetching. */
@@ -85,6 +93,19 @@ struct mr_stage_part *mr_stage_part_at(struct mr_stage *stage, uint32_t slot);
  * full. */
 int mr_stage_emit(struct mr_stage *stage, const char *topic, int32_t partition, struct mr_slice key,
                   struct mr_slice header, struct mr_slice value, struct mr_err *err);
+
+/* Emits the dead letter of one record to T.dead, same partition as the input, and counts it. All
+ * but verdict and original may be NULL; a long original is cut only when is_cut (LAW 14). */
+struct mr_dead {
+    const struct Millrace__V1__Provenance *provenance;
+    const struct Millrace__V1__Origin *origin;
+    const struct mr_verdict *verdict;
+    struct mr_slice original; /* data NULL: a tombstone */
+    uint32_t contract_version;
+    bool is_cut;
+};
+int mr_stage_emit_dead(struct mr_stage *stage, struct mr_stage_part *part,
+                       const struct mr_dead *dead, struct mr_err *err);
 struct mr_arena *mr_stage_arena(struct mr_stage *stage); /* reset at commit and abort */
 /* true: assigned (or rightly idle), broker reachable, last commit good. */
 bool mr_stage_ready(const struct mr_stage *stage, const char **ret_why_not);

@@ -1,0 +1,48 @@
+/*
+ * Dead letters: the reason, the original bytes and where they came from, so that any of them can be
+ * understood by a person and played again.
+ */
+#include <openssl/evp.h>
+
+#include "clock/clock.h"
+#include "millrace/v1/event.pb-c.h"
+#include "stage/private.h"
+
+enum { ORIGINAL_CUT_BYTES = 64 * 1024, SHA256_BYTES = 32 };
+
+int
+mr_stage_emit_dead(struct mr_stage *stage, struct mr_stage_part *part, const struct mr_dead *dead,
+                   struct mr_err *err)
+{
+    const struct mr_verdict *verdict = dead->verdict;
+    uint8_t sha256[SHA256_BYTES];
+    Millrace__V1__DeadLetter letter = MILLRACE__V1__DEAD_LETTER__INIT;
+    MR_ASSERT(verdict->code > 0);
+
+    letter.provenance = (Millrace__V1__Provenance *)dead->provenance;
+    letter.origin = (Millrace__V1__Origin *)dead->origin;
+    letter.kind = part->name.kind;
+    letter.stage = (char *)stage->options.name;
+    letter.code = (Millrace__V1__DeadCode)verdict->code;
+    letter.field = (char *)verdict->field;
+    letter.rule = (char *)verdict->rule;
+    letter.value = (char *)verdict->value;
+    letter.reason = (char *)verdict->reason;
+    letter.original = (ProtobufCBinaryData){ dead->original.size, (uint8_t *)dead->original.data };
+    letter.original_bytes = dead->original.size;
+    letter.contract_version = dead->contract_version;
+    letter.dead_us = mr_wall_us();
+    letter.tombstone = dead->original.data == NULL;
+    if (dead->is_cut && letter.original.len > ORIGINAL_CUT_BYTES) {
+        (void)EVP_Digest(dead->original.data, dead->original.size, sha256, NULL, EVP_sha256(),
+                         NULL);
+        letter.original_sha256 = (ProtobufCBinaryData){ sizeof(sha256), sha256 };
+        letter.original.len = ORIGINAL_CUT_BYTES;
+    }
+    size_t size = millrace__v1__dead_letter__get_packed_size(&letter);
+    uint8_t *packed = mr_arena_alloc(&stage->arena, size);
+    (void)millrace__v1__dead_letter__pack(&letter, packed);
+    part->counts.dead++;
+    return mr_stage_emit(stage, part->dead, part->part.partition, mr_slice(NULL, 0),
+                         mr_slice(NULL, 0), mr_slice(packed, size), err);
+}

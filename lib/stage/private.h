@@ -1,0 +1,64 @@
+/*
+ * What the files of stage share. stage.c: the step; takeover.c: who starts where; report.c: counts,
+ * lag and status.
+ */
+#ifndef MR_STAGE_PRIVATE_H
+#define MR_STAGE_PRIVATE_H
+
+#include "stage/stage.h"
+
+enum {
+    ASK_MS_MAX = 2000,    /* one question to the broker */
+    COMMIT_MS_MAX = 8000, /* below transaction.timeout */
+    EMIT_MS_MAX = 8000,   /* waiting for room in the producer's queue */
+    SURVEY_MS = 1000,     /* how often lag and paused outputs are looked at */
+    SETTLE_MS = 200,      /* idle time before a position behind a marker is committed */
+    REPLAY_BATCH_MAX = 10000,
+};
+
+struct slot {
+    struct mr_stage_part pub;
+    int64_t committed;           /* next of the last commit */
+    int64_t next;                /* behind the last record handled, or an end-of-partition */
+    struct mr_counts counts;     /* as committed */
+    int64_t end;                 /* last known, for lag */
+    int64_t last_time_ms;        /* of the last record handled */
+    bool at_end;                 /* next was the end when last seen */
+    bool opened;                 /* the handler has state for it */
+    bool held;                   /* paused: an output topic cannot be seen yet */
+    bool unborn;                 /* has no committed offset: commit its start first (LAW 11) */
+    struct mr_cell *outcomes[4]; /* in, good, repeated, dead */
+    struct mr_cell *lag_records, *lag_seconds;
+};
+
+struct mr_stage {
+    struct mr_stage_options options;
+    char id[256]; /* <pipeline>.<stage>.<instance> */
+    struct mr_reader *reader;
+    struct mr_writer *writer;
+    struct mr_arena arena;
+    struct slot *slots;
+    size_t slots_count;
+    struct mr_record *live; /* records of one poll that are to be handled */
+
+    bool joined;     /* an assignment has come, be it an empty one */
+    bool is_open;    /* a transaction is open */
+    bool is_broken;  /* it failed: abort and rewind before anything else */
+    size_t in_batch; /* records since the last commit */
+    size_t careful;  /* so many records still go one by one: one of them was too large */
+    int64_t opened_ms, committed_ms, survey_ms;
+    char trouble[MR_ERR_TEXT_MAX]; /* why not ready; "" = fine */
+
+    struct mr_cell *commits, *aborts, *commit_seconds;
+};
+
+/* takeover.c */
+int stage_take_over(struct mr_stage *stage, const struct mr_batch *batch, struct mr_err *err);
+void stage_let_go(struct mr_stage *stage);
+void stage_hold_blind(struct mr_stage *stage);
+/* report.c */
+void stage_cells(struct mr_stage *stage, struct slot *slot);
+void stage_survey(struct mr_stage *stage);
+void stage_count(struct slot *slot);
+
+#endif

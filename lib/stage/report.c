@@ -1,0 +1,148 @@
+/*
+ * Counts that survive (the note of a committed offset), lag, readiness and status.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "clock/clock.h"
+#include "stage/private.h"
+
+const struct mr_metric mr_stage_metrics[] = {
+    { "millrace_events_total", MR_COUNTER, "stage,tenant,kind,outcome",
+      "Records by outcome (in, good, repeated, dead) whose result is committed." },
+    { "millrace_lag_records", MR_GAUGE, "stage,topic,partition",
+      "Records of a partition that are not yet handled; transaction markers count until passed." },
+    { "millrace_lag_seconds", MR_GAUGE, "stage,topic,partition",
+      "Age of the newest handled record while older than the end of its partition, else 0." },
+    { "millrace_stage_commits_total", MR_COUNTER, "stage", "Transactions committed." },
+    { "millrace_stage_aborts_total", MR_COUNTER, "stage", "Transactions aborted." },
+    { "millrace_stage_commit_seconds", MR_HISTOGRAM, "stage",
+      "Time that commits took, delivery of the outputs included." },
+};
+const size_t mr_stage_metrics_count = MR_COUNT(mr_stage_metrics);
+
+void
+mr_counts_note(const struct mr_counts *counts, char ret_note[MR_POSITION_NOTE_MAX])
+{
+    (void)snprintf(ret_note, MR_POSITION_NOTE_MAX,
+                   "1 in=%" PRId64 " good=%" PRId64 " repeated=%" PRId64 " dead=%" PRId64,
+                   counts->in, counts->good, counts->repeated, counts->dead);
+}
+
+bool
+mr_counts_parse(const char *note, struct mr_counts *ret)
+{
+    struct mr_counts counts;
+    int end = 0;
+    int fields =
+        sscanf(note, "1 in=%" SCNd64 " good=%" SCNd64 " repeated=%" SCNd64 " dead=%" SCNd64 "%n",
+               &counts.in, &counts.good, &counts.repeated, &counts.dead, &end);
+    if (fields != 4 || note[end] != '\0')
+        return false;
+    *ret = counts;
+    return true;
+}
+
+void
+stage_cells(struct mr_stage *stage, struct slot *slot)
+{
+    static const char *const outcomes[] = { "in", "good", "repeated", "dead" };
+    const struct mr_stage_part *pub = &slot->pub;
+    struct mr_metrics *metrics = stage->options.metrics;
+    char partition[16];
+
+    for (size_t i = 0; i < MR_COUNT(outcomes); i++) {
+        const char *labels[] = { stage->options.name, pub->name.tenant, pub->name.kind,
+                                 outcomes[i] };
+        slot->outcomes[i] = mr_metrics_cell(metrics, "millrace_events_total", labels);
+    }
+    (void)snprintf(partition, sizeof(partition), "%d", (int)pub->part.partition);
+    const char *labels[] = { stage->options.name, pub->part.topic, partition };
+    slot->lag_records = mr_metrics_cell(metrics, "millrace_lag_records", labels);
+    slot->lag_seconds = mr_metrics_cell(metrics, "millrace_lag_seconds", labels);
+}
+
+void
+stage_count(struct slot *slot)
+{
+    const struct mr_counts *now = &slot->pub.counts, *before = &slot->counts;
+    mr_add(slot->outcomes[0], now->in - before->in);
+    mr_add(slot->outcomes[1], now->good - before->good);
+    mr_add(slot->outcomes[2], now->repeated - before->repeated);
+    mr_add(slot->outcomes[3], now->dead - before->dead);
+}
+
+static int64_t
+lag_records(const struct slot *slot)
+{
+    return slot->at_end || slot->end <= slot->next ? 0 : slot->end - slot->next;
+}
+
+static int64_t
+lag_ms(const struct slot *slot)
+{
+    if (lag_records(slot) == 0 || slot->last_time_ms == 0)
+        return 0;
+    int64_t age_ms = mr_wall_ms() - slot->last_time_ms;
+    return age_ms > 0 ? age_ms : 0;
+}
+
+/* Where the logs end now. A broker that does not answer leaves the figures as they are: the step
+ * itself will find out and say so. */
+void
+stage_survey(struct mr_stage *stage)
+{
+    size_t count = stage->slots_count;
+    if (count == 0)
+        return;
+    MR_CLEANUP(mr_freep) struct mr_offsets *offsets = mr_alloc(count * sizeof(*offsets));
+    for (size_t i = 0; i < count; i++)
+        offsets[i] = (struct mr_offsets){ .topic = stage->slots[i].pub.part.topic,
+                                          .partition = stage->slots[i].pub.part.partition };
+    bool answered = mr_bus_offsets(stage->options.bus, NULL, offsets, count, ASK_MS_MAX, NULL) == 0;
+    for (size_t i = 0; i < count; i++) {
+        struct slot *slot = &stage->slots[i];
+        if (answered && offsets[i].end > slot->end) {
+            slot->end = offsets[i].end;
+            slot->at_end = slot->at_end && slot->end <= slot->next;
+        }
+        mr_set(slot->lag_records, lag_records(slot));
+        mr_set(slot->lag_seconds, lag_ms(slot) * 1000);
+    }
+}
+
+bool
+mr_stage_ready(const struct mr_stage *stage, const char **ret_why_not)
+{
+    *ret_why_not = NULL;
+    if (stage->trouble[0] != '\0')
+        *ret_why_not = stage->trouble;
+    else if (!stage->joined)
+        *ret_why_not = "no assignment yet";
+    for (size_t i = 0; i < stage->slots_count && *ret_why_not == NULL; i++)
+        if (stage->slots[i].held)
+            *ret_why_not = "an output topic is missing or has too few partitions";
+    return *ret_why_not == NULL;
+}
+
+void
+mr_stage_status(const struct mr_stage *stage, struct mr_buf *ret_json)
+{
+    int64_t age_ms = stage->committed_ms > 0 ? mr_now_ms() - stage->committed_ms : -1;
+    mr_buf_printf(ret_json, "{\"last_commit_ms_ago\":%" PRId64 ",\"in_batch\":%zu,\"parts\":[",
+                  age_ms, stage->in_batch);
+    for (size_t i = 0; i < stage->slots_count; i++) {
+        const struct slot *slot = &stage->slots[i];
+        const struct mr_counts *counts = &slot->counts;
+        mr_buf_printf(ret_json,
+                      "%s{\"topic\":\"%s\",\"partition\":%d,\"next\":%" PRId64
+                      ",\"lag_records\":%" PRId64 ",\"lag_seconds\":%.3f,\"held\":%s,"
+                      "\"in\":%" PRId64 ",\"good\":%" PRId64 ",\"repeated\":%" PRId64
+                      ",\"dead\":%" PRId64 "}",
+                      i > 0 ? "," : "", slot->pub.part.topic, (int)slot->pub.part.partition,
+                      slot->committed, lag_records(slot), (double)lag_ms(slot) / 1000.0,
+                      slot->held ? "true" : "false", counts->in, counts->good, counts->repeated,
+                      counts->dead);
+    }
+    mr_buf_text(ret_json, "]}");
+}

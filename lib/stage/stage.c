@@ -1,0 +1,459 @@
+/*
+ * The step of a transactional stage. One rule carries it: whatever fails, the open transaction is
+ * aborted and every partition goes back to its committed offset; nothing is mended half-way. So a
+ * record is handled in one of two ways only: its outputs and its offset are visible together, or it
+ * comes again.
+ *
+ * Rejected: resuming a transaction call after a timeout (the client library cannot tell late
+ * answers of one transaction from those of the next, LAW 8).
+ */
+#include "stage/stage.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "clock/clock.h"
+#include "stage/private.h"
+
+/* ---- open and close ---- */
+
+static int
+check_options(const struct mr_stage_options *options, struct mr_err *err)
+{
+    if (options->batch_max < 1 || options->batch_max > MR_BUS_BATCH_MAX)
+        return mr_fail(err, MR_E(INVALID), MR_FATAL, "batch of %zu records is outside 1..%d",
+                       options->batch_max, MR_BUS_BATCH_MAX);
+    if (options->batch_wait_ms < 0 || options->batch_wait_ms > 1000)
+        return mr_fail(err, MR_E(INVALID), MR_FATAL, "batch wait %lld ms is outside 0..1000",
+                       (long long)options->batch_wait_ms);
+    return 0;
+}
+
+int
+mr_stage_open(const struct mr_stage_options *options, struct mr_stage **ret, struct mr_err *err)
+{
+    MR_ASSERT(options->handler != NULL && options->handler->handle != NULL);
+    if (check_options(options, err) != 0)
+        return err->code;
+    MR_CLEANUP(mr_stage_closep) struct mr_stage *stage = mr_alloc(sizeof(*stage));
+    stage->options = *options;
+    stage->live = mr_alloc(MR_BUS_BATCH_MAX * sizeof(*stage->live));
+    mr_arena_init(&stage->arena);
+    (void)snprintf(stage->id, sizeof(stage->id), "%s.%s.%s", options->pipeline, options->name,
+                   options->instance);
+    stage->commits =
+        mr_metrics_cell(options->metrics, "millrace_stage_commits_total", &options->name);
+    stage->aborts =
+        mr_metrics_cell(options->metrics, "millrace_stage_aborts_total", &options->name);
+    stage->commit_seconds =
+        mr_metrics_cell(options->metrics, "millrace_stage_commit_seconds", &options->name);
+    char group[256];
+    (void)snprintf(group, sizeof(group), "%s.%s", options->pipeline, options->name);
+    struct mr_reader_options reader = { .group = group,
+                                        .instance = stage->id,
+                                        .queue_bytes_max = options->memory_max / 2 };
+    if (mr_reader_open(options->bus, &reader, &stage->reader, err) != 0)
+        return err->code;
+    if (mr_stage_subscribe(stage, options->contracts, err) != 0)
+        return err->code;
+    *ret = MR_TAKE(stage);
+    return 0;
+}
+
+int
+mr_stage_subscribe(struct mr_stage *stage, const struct mr_contracts *contracts, struct mr_err *err)
+{
+    size_t count = mr_contracts_count(contracts);
+    char **patterns = mr_alloc((count + 1) * sizeof(*patterns));
+    const char *suffix = mr_topic_suffix(stage->options.input);
+
+    for (size_t i = 0; i < count; i++)
+        patterns[i] = mr_printf("^[A-Za-z0-9_-]{1,%d}\\.%s%s%s$", MR_TENANT_MAX,
+                                mr_contracts_at(contracts, i)->name, suffix[0] ? "\\" : "", suffix);
+    int result = mr_reader_subscribe(stage->reader, (const char *const *)patterns, count, err);
+    for (size_t i = 0; i < count; i++)
+        free(patterns[i]);
+    free(patterns);
+    return result;
+}
+
+void
+mr_stage_close(struct mr_stage *stage)
+{
+    if (stage == NULL)
+        return;
+    stage_let_go(stage);
+    mr_writer_close(stage->writer);
+    mr_reader_close(stage->reader);
+    mr_arena_fini(&stage->arena);
+    free(stage->live);
+    free(stage);
+}
+
+void
+mr_stage_closep(struct mr_stage **stage)
+{
+    mr_stage_close(*stage);
+    *stage = NULL;
+}
+
+/* ---- commit and abort ---- */
+
+static int
+begin(struct mr_stage *stage, struct mr_err *err)
+{
+    if (stage->is_open)
+        return 0;
+    if (mr_writer_begin(stage->writer, err) != 0)
+        return err->code;
+    stage->is_open = true;
+    stage->opened_ms = mr_now_ms();
+    return 0;
+}
+
+/* Positions of all that moved since the last commit, and starts of what never had one. */
+static size_t
+collect_positions(struct mr_stage *stage, struct mr_position *positions,
+                  char (*notes)[MR_POSITION_NOTE_MAX])
+{
+    size_t count = 0;
+    for (size_t i = 0; i < stage->slots_count; i++) {
+        struct slot *slot = &stage->slots[i];
+        if (slot->next == slot->committed && !slot->unborn)
+            continue;
+        mr_counts_note(&slot->pub.counts, notes[count]);
+        positions[count] =
+            (struct mr_position){ .slot = (uint32_t)i, .next = slot->next, .note = notes[count] };
+        count++;
+    }
+    return count;
+}
+
+static void
+committed(struct mr_stage *stage)
+{
+    for (size_t i = 0; i < stage->slots_count; i++) {
+        struct slot *slot = &stage->slots[i];
+        stage_count(slot);
+        slot->committed = slot->next;
+        slot->counts = slot->pub.counts;
+        slot->unborn = false;
+    }
+    stage->careful -= stage->careful < stage->in_batch ? stage->careful : stage->in_batch;
+    stage->is_open = false;
+    stage->in_batch = 0;
+    stage->committed_ms = mr_now_ms();
+    mr_arena_reset(&stage->arena);
+    mr_add(stage->commits, 1);
+    if (stage->options.handler->committed != NULL)
+        stage->options.handler->committed(stage->options.self);
+}
+
+static int
+commit(struct mr_stage *stage, struct mr_err *err)
+{
+    int64_t from_us = mr_now_us();
+    size_t most = stage->slots_count > 0 ? stage->slots_count : 1;
+    MR_CLEANUP(mr_freep) struct mr_position *positions = mr_alloc(most * sizeof(*positions));
+    MR_CLEANUP(mr_freep) char(*notes)[MR_POSITION_NOTE_MAX] = mr_alloc(most * sizeof(*notes));
+
+    if (begin(stage, err) != 0)
+        return err->code;
+    size_t count = collect_positions(stage, positions, notes);
+    if (mr_writer_commit(stage->writer, stage->reader, positions, count, COMMIT_MS_MAX, err) != 0)
+        return err->code;
+    committed(stage);
+    mr_observe_us(stage->commit_seconds, mr_now_us() - from_us);
+    return 0;
+}
+
+/* Takes back what was done since the last commit. Only partitions that moved are rewound: one that
+ * is still looking back must not lose the rest of its window. Positions can be moved only while the
+ * assignment stands; with a rebalance pending, REVOKED or LOST comes next and they go anyway. */
+static int
+recover(struct mr_stage *stage, struct mr_err *err)
+{
+    struct mr_err abort_err = { 0 };
+    if (stage->is_open) {
+        mr_add(stage->aborts, 1);
+        stage->is_open = false;
+        /* A writer that could not abort is replaced by the next begin: only a fence matters. */
+        if (mr_writer_abort(stage->writer, COMMIT_MS_MAX, &abort_err) != 0 &&
+            abort_err.remedy == MR_FATAL) {
+            *err = abort_err;
+            return err->code;
+        }
+    }
+    if (stage->options.handler->aborted != NULL)
+        stage->options.handler->aborted(stage->options.self);
+    stage->in_batch = 0;
+    mr_arena_reset(&stage->arena);
+    for (size_t i = 0; i < stage->slots_count; i++) {
+        struct slot *slot = &stage->slots[i];
+        struct mr_err seek_err = { 0 };
+        if (slot->next != slot->committed &&
+            mr_reader_seek(stage->reader, (uint32_t)i, slot->committed, &seek_err) != 0 &&
+            seek_err.code != MR_E(STALE)) {
+            *err = seek_err;
+            return err->code;
+        }
+        slot->pub.counts = slot->counts;
+        slot->next = slot->committed;
+        slot->at_end = false;
+    }
+    stage->is_broken = false;
+    return 0;
+}
+
+/* ---- records ---- */
+
+/* Sorts a poll: what lies below the committed offset is only recalled, the end of a partition only
+ * moves the position, the rest is for the handler. */
+static size_t
+sort_out(struct mr_stage *stage, const struct mr_batch *batch)
+{
+    const struct mr_stage_handler *handler = stage->options.handler;
+    size_t live = 0;
+
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct mr_record *record = &batch->records[i];
+        struct slot *slot = &stage->slots[record->slot];
+        if (record->is_end) {
+            slot->at_end = true;
+            slot->end = record->offset;
+            if (record->offset > slot->next)
+                slot->next = record->offset;
+            continue;
+        }
+        if (record->offset < slot->committed) {
+            if (handler->recall != NULL)
+                handler->recall(stage->options.self, &slot->pub, record);
+            continue;
+        }
+        MR_ASSERT(record->offset >= slot->next);
+        slot->next = record->offset + 1;
+        slot->last_time_ms = record->time_ms;
+        slot->at_end = false;
+        slot->pub.counts.in++;
+        stage->live[live++] = *record;
+    }
+    return live;
+}
+
+static int
+handle(struct mr_stage *stage, size_t count, struct mr_err *err)
+{
+    const struct mr_stage_handler *handler = stage->options.handler;
+    if (begin(stage, err) != 0)
+        return err->code;
+    stage->in_batch += count;
+    return handler->handle(stage->options.self, stage->live, count, err);
+}
+
+static void *
+copy_of(struct mr_slice *slice)
+{
+    void *copy = slice->data != NULL ? mr_strndup(slice->data, slice->size) : NULL;
+    slice->data = copy;
+    return copy;
+}
+
+/* A batch of one failed for its size: its dead letter takes its place. The record is copied, since
+ * rewinding gives its memory back. */
+static int
+bury(struct mr_stage *stage, struct mr_err *err)
+{
+    const struct mr_stage_handler *handler = stage->options.handler;
+    struct mr_record record = stage->live[0];
+    struct slot *slot = &stage->slots[record.slot];
+    MR_CLEANUP(mr_freep) void *key = copy_of(&record.key);
+    MR_CLEANUP(mr_freep) void *value = copy_of(&record.value);
+    MR_CLEANUP(mr_freep) void *header = copy_of(&record.header);
+
+    if (recover(stage, err) != 0 || begin(stage, err) != 0)
+        return err->code;
+    slot->pub.counts.in++;
+    slot->next = record.offset + 1;
+    stage->in_batch = 1;
+    if (handler->too_large(stage->options.self, &record, err) != 0)
+        return err->code;
+    if (mr_reader_seek(stage->reader, record.slot, slot->next, err) != 0)
+        return err->code;
+    return commit(stage, err);
+}
+
+static int
+commit_if_due(struct mr_stage *stage, struct mr_err *err)
+{
+    int64_t age_ms = mr_now_ms() - stage->opened_ms;
+    if (stage->in_batch == 0 || (stage->in_batch < stage->options.batch_max &&
+                                 age_ms < stage->options.batch_wait_ms && stage->careful == 0))
+        return 0;
+    bool alone = stage->in_batch == 1;
+    int result = commit(stage, err);
+    if (result != MR_E(TOO_LARGE))
+        return result;
+    if (alone && stage->options.handler->too_large != NULL) {
+        *err = (struct mr_err){ 0 };
+        return bury(stage, err);
+    }
+    stage->careful = stage->in_batch;
+    err->remedy = MR_RETRY;
+    return result;
+}
+
+/* Positions that only passed transaction markers are committed when nothing else is to be done, so
+ * that "committed" reaches "end" on an idle topic. */
+static int
+settle(struct mr_stage *stage, struct mr_err *err)
+{
+    bool moved = false;
+    for (size_t i = 0; i < stage->slots_count && !moved; i++)
+        moved = stage->slots[i].next != stage->slots[i].committed || stage->slots[i].unborn;
+    if (!moved || stage->is_open || mr_now_ms() - stage->committed_ms < SETTLE_MS)
+        return 0;
+    return commit(stage, err);
+}
+
+static int
+work(struct mr_stage *stage, const struct mr_batch *batch, struct mr_err *err)
+{
+    size_t live = sort_out(stage, batch);
+    if (!stage->is_open)
+        mr_arena_reset(&stage->arena); /* what recalled records left there */
+    if (live > 0 && handle(stage, live, err) != 0)
+        return err->code;
+    if (commit_if_due(stage, err) != 0)
+        return err->code;
+    if (live == 0 && settle(stage, err) != 0)
+        return err->code;
+    return (int)live;
+}
+
+/* ---- the step ---- */
+
+static int
+hand_back(struct mr_stage *stage, bool is_lost, struct mr_err *err)
+{
+    struct mr_err why = { 0 };
+    bool clean = !stage->is_broken;
+    if (clean && !is_lost && stage->in_batch > 0)
+        clean = commit(stage, &why) == 0;
+    if (!clean || is_lost) {
+        (void)recover(stage, &why);
+        stage->is_broken = false;
+    }
+    stage_let_go(stage);
+    return mr_reader_release(stage->reader, err);
+}
+
+static int
+react(struct mr_stage *stage, const struct mr_batch *batch, struct mr_err *err)
+{
+    switch (batch->event) {
+    case MR_BUS_ASSIGNED:
+        if (stage_take_over(stage, batch, err) != 0)
+            return err->code;
+        stage->joined = true;
+        return 0;
+    case MR_BUS_REVOKED:
+        return hand_back(stage, false, err);
+    case MR_BUS_LOST:
+        return hand_back(stage, true, err);
+    case MR_BUS_RECORDS:
+        return work(stage, batch, err);
+    }
+    return mr_fail(err, MR_E(INTERNAL), MR_FATAL, "bus event %d is unknown", (int)batch->event);
+}
+
+static int
+open_writer(struct mr_stage *stage, struct mr_err *err)
+{
+    if (stage->writer != NULL)
+        return 0;
+    struct mr_writer_options options = { .transactional_id = stage->id,
+                                         .linger_ms = -1,
+                                         .queue_bytes_max = stage->options.memory_max / 4 };
+    return mr_writer_open(stage->options.bus, &options, &stage->writer, err);
+}
+
+static int
+step(struct mr_stage *stage, int wait_ms, struct mr_err *err)
+{
+    if (open_writer(stage, err) != 0)
+        return err->code;
+    if (stage->is_broken && recover(stage, err) != 0)
+        return err->code;
+    size_t room = stage->careful > 0 ? 1 : stage->options.batch_max - stage->in_batch;
+    if (stage->in_batch > 0) {
+        int64_t left = stage->opened_ms + stage->options.batch_wait_ms - mr_now_ms();
+        wait_ms = left < 0 ? 0 : left < wait_ms ? (int)left : wait_ms;
+    }
+    struct mr_batch batch;
+    if (mr_reader_poll(stage->reader, room, wait_ms, &batch, err) < 0)
+        return err->code;
+    return react(stage, &batch, err);
+}
+
+int
+mr_stage_step(struct mr_stage *stage, int wait_ms, struct mr_err *err)
+{
+    MR_ASSERT(err->code == 0);
+    int result = step(stage, wait_ms, err);
+    if (result < 0) {
+        stage->is_broken = true;
+        (void)snprintf(stage->trouble, sizeof(stage->trouble), "%s", err->text);
+        return result;
+    }
+    stage->trouble[0] = '\0';
+    if (mr_now_ms() >= stage->survey_ms) {
+        stage_hold_blind(stage);
+        stage_survey(stage);
+        stage->survey_ms = mr_now_ms() + SURVEY_MS;
+    }
+    return result;
+}
+
+int
+mr_stage_drain(struct mr_stage *stage, struct mr_err *err)
+{
+    return stage->in_batch > 0 && !stage->is_broken ? commit(stage, err) : 0;
+}
+
+/* ---- what the handler uses ---- */
+
+struct mr_stage_part *
+mr_stage_part_at(struct mr_stage *stage, uint32_t slot)
+{
+    MR_ASSERT(slot < stage->slots_count);
+    return &stage->slots[slot].pub;
+}
+
+struct mr_arena *
+mr_stage_arena(struct mr_stage *stage)
+{
+    return &stage->arena;
+}
+
+int
+mr_stage_emit(struct mr_stage *stage, const char *topic, int32_t partition, struct mr_slice key,
+              struct mr_slice header, struct mr_slice value, struct mr_err *err)
+{
+    MR_ASSERT(stage->is_open);
+    struct mr_message message = { .topic = topic,
+                                  .partition = partition,
+                                  .key = key,
+                                  .value = value,
+                                  .header = header,
+                                  .value_borrowed = true };
+    int64_t deadline_ms = mr_now_ms() + EMIT_MS_MAX;
+    while (mr_writer_produce(stage->writer, &message, err) != 0) {
+        if (err->code != MR_E(FULL))
+            return err->code;
+        if (mr_now_ms() >= deadline_ms)
+            return err->code;
+        *err = (struct mr_err){ 0 };
+        (void)mr_writer_poll(stage->writer, 10);
+    }
+    return 0;
+}

@@ -1,0 +1,291 @@
+/*
+ * Taking over partitions: where each one starts (LAW 11), which of them must wait because an output
+ * cannot be seen (LAW 13), and giving them back.
+ *
+ * The danger is silence: offsets that have expired look like offsets that never were. So a group
+ * without any offset may start at 0 only when its outputs hold nothing of it; everything else ends
+ * the process with the range that it would have to skip or to repeat.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "clock/clock.h"
+#include "millrace/v1/event.pb-c.h"
+#include "stage/private.h"
+
+static const char *
+output_topic(const struct mr_stage_part *part, enum mr_topic_role role)
+{
+    switch (role) {
+    case MR_TOPIC_VALID:
+        return part->valid;
+    case MR_TOPIC_CLEAN:
+        return part->clean;
+    case MR_TOPIC_DEAD:
+        return part->dead;
+    case MR_TOPIC_RAW:
+        break;
+    }
+    return part->raw;
+}
+
+static int
+name_part(struct mr_stage *stage, struct slot *slot, const struct mr_part *part, struct mr_err *err)
+{
+    struct mr_stage_part *pub = &slot->pub;
+    pub->part = *part;
+    if (!mr_topic_parse(part->topic, &pub->name) || pub->name.role != stage->options.input)
+        return mr_fail(err, MR_E(INTERNAL), MR_FATAL, "topic %s was assigned but is no input",
+                       part->topic);
+    mr_topic_format(pub->name.tenant, pub->name.kind, MR_TOPIC_RAW, pub->raw);
+    mr_topic_format(pub->name.tenant, pub->name.kind, MR_TOPIC_VALID, pub->valid);
+    mr_topic_format(pub->name.tenant, pub->name.kind, MR_TOPIC_CLEAN, pub->clean);
+    mr_topic_format(pub->name.tenant, pub->name.kind, MR_TOPIC_DEAD, pub->dead);
+    return 0;
+}
+
+/* ---- has this group ever committed, has it ever written? ---- */
+
+/* Does the group hold an offset for any partition of any topic of its input role? */
+static int
+group_has_offsets(struct mr_stage *stage, bool *ret, struct mr_err *err)
+{
+    MR_CLEANUP(mr_freep) struct mr_topic *topics = NULL;
+    size_t count = 0, parts = 0;
+    char group[256];
+    (void)snprintf(group, sizeof(group), "%s.%s", stage->options.pipeline, stage->options.name);
+
+    if (mr_bus_topics(stage->options.bus, &topics, &count, ASK_MS_MAX, err) != 0)
+        return err->code;
+    for (size_t i = 0; i < count; i++)
+        parts += (size_t)topics[i].partitions;
+    MR_CLEANUP(mr_freep) struct mr_offsets *offsets = mr_alloc((parts + 1) * sizeof(*offsets));
+    parts = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct mr_topic_name name;
+        if (!mr_topic_parse(topics[i].name, &name) || name.role != stage->options.input)
+            continue;
+        for (int32_t p = 0; p < topics[i].partitions; p++)
+            offsets[parts++] = (struct mr_offsets){ .topic = topics[i].name, .partition = p };
+    }
+    if (mr_bus_offsets(stage->options.bus, group, offsets, parts, ASK_MS_MAX, err) != 0)
+        return err->code;
+    *ret = false;
+    for (size_t i = 0; i < parts; i++)
+        *ret = *ret || offsets[i].committed != MR_NO_OFFSET;
+    return 0;
+}
+
+/* Reads a dead topic's partition from start to end for a letter of this stage. */
+static int
+dead_has_ours(struct mr_stage *stage, const struct mr_offsets *at, bool *ret, struct mr_err *err)
+{
+    MR_CLEANUP(mr_reader_closep) struct mr_reader *reader = NULL;
+    struct mr_reader_options options = { .queue_bytes_max = stage->options.memory_max / 4 };
+    struct mr_part part = { .partition = at->partition, .start = at->log_start };
+    (void)snprintf(part.topic, sizeof(part.topic), "%s", at->topic);
+
+    if (mr_reader_open(stage->options.bus, &options, &reader, err) != 0 ||
+        mr_reader_assign(reader, &part, 1, err) != 0)
+        return err->code;
+    int64_t deadline_ms = mr_now_ms() + 60000;
+    while (mr_now_ms() < deadline_ms) {
+        struct mr_batch batch;
+        if (mr_reader_poll(reader, 1000, 100, &batch, err) < 0)
+            return err->code;
+        for (size_t i = 0; i < batch.count; i++) {
+            const struct mr_record *record = &batch.records[i];
+            if (record->is_end)
+                return 0;
+            Millrace__V1__DeadLetter *letter =
+                millrace__v1__dead_letter__unpack(NULL, record->value.size, record->value.data);
+            *ret = *ret || letter == NULL || strcmp(letter->stage, stage->options.name) == 0;
+            if (letter != NULL)
+                millrace__v1__dead_letter__free_unpacked(letter, NULL);
+        }
+        if (*ret)
+            return 0;
+    }
+    return mr_fail(err, MR_E(TIMEOUT), MR_RETRY, "topic %s part %d: not read to its end in 60 s",
+                   at->topic, (int)at->partition);
+}
+
+/* Does a topic hold, or did it ever hold, an output of this stage? */
+static int
+topic_has_ours(struct mr_stage *stage, const char *topic, enum mr_topic_role role, bool *ret,
+               struct mr_err *err)
+{
+    int partitions = mr_writer_partitions(stage->writer, topic, ASK_MS_MAX, err);
+    if (partitions < 0)
+        return partitions;
+    for (int32_t p = 0; p < partitions && !*ret; p++) {
+        struct mr_offsets at = { .topic = topic, .partition = p };
+        if (mr_bus_offsets(stage->options.bus, NULL, &at, 1, ASK_MS_MAX, err) != 0)
+            return err->code;
+        if (at.end == 0)
+            continue;
+        if (role == MR_TOPIC_DEAD && at.log_start == 0) {
+            if (dead_has_ours(stage, &at, ret, err) != 0)
+                return err->code;
+        } else {
+            *ret = true;
+        }
+    }
+    return 0;
+}
+
+static int
+outputs_are_empty(struct mr_stage *stage, const struct mr_stage_part *part, struct mr_err *err)
+{
+    for (size_t i = 0; i < MR_COUNT(stage->options.outputs); i++) {
+        enum mr_topic_role role = stage->options.outputs[i];
+        const char *topic = output_topic(part, role);
+        bool has = false;
+        if (topic_has_ours(stage, topic, role, &has, err) != 0)
+            return err->code;
+        if (has)
+            return mr_fail(err, MR_E(IDENTITY), MR_FATAL,
+                           "group %s.%s has no offsets, but %s holds its outputs: starting at 0 "
+                           "would repeat %s [0, %lld) of part %d; restore the group's offsets or "
+                           "delete the outputs",
+                           stage->options.pipeline, stage->options.name, topic, part->part.topic,
+                           (long long)part->part.end, (int)part->part.partition);
+    }
+    return 0;
+}
+
+/* ---- where to start ---- */
+
+static int
+start_unborn(struct mr_stage *stage, struct slot *slot, bool group_is_new, struct mr_err *err)
+{
+    const struct mr_part *part = &slot->pub.part;
+    if (part->log_start > 0)
+        return mr_fail(err, MR_E(IDENTITY), MR_FATAL,
+                       "topic %s part %d: no committed offset, and [0, %lld) is gone from the log; "
+                       "adopt the present start only if that range may be left out",
+                       part->topic, (int)part->partition, (long long)part->log_start);
+    if (group_is_new && outputs_are_empty(stage, &slot->pub, err) != 0)
+        return err->code;
+    slot->unborn = true;
+    slot->committed = slot->next = 0;
+    return 0;
+}
+
+static int
+start_known(struct slot *slot, struct mr_err *err)
+{
+    const struct mr_part *part = &slot->pub.part;
+    if (part->committed < part->log_start || part->committed > part->end)
+        return mr_fail(
+            err, MR_E(IDENTITY), MR_FATAL,
+            "topic %s part %d: committed offset %lld is outside of the log [%lld, %lld]; "
+            "records would be lost or repeated",
+            part->topic, (int)part->partition, (long long)part->committed,
+            (long long)part->log_start, (long long)part->end);
+    if (!mr_counts_parse(part->note, &slot->counts))
+        return mr_fail(err, MR_E(IDENTITY), MR_FATAL,
+                       "topic %s part %d: committed offset %lld carries no counts (\"%.40s\"): it "
+                       "was not committed by this stage",
+                       part->topic, (int)part->partition, (long long)part->committed, part->note);
+    slot->pub.counts = slot->counts;
+    slot->committed = slot->next = part->committed;
+    return 0;
+}
+
+static int
+choose_starts(struct mr_stage *stage, struct mr_err *err)
+{
+    bool asked = false, has_offsets = false;
+    for (size_t i = 0; i < stage->slots_count; i++) {
+        struct slot *slot = &stage->slots[i];
+        if (slot->pub.part.committed != MR_NO_OFFSET) {
+            if (start_known(slot, err) != 0)
+                return err->code;
+            continue;
+        }
+        if (!asked && group_has_offsets(stage, &has_offsets, err) != 0)
+            return err->code;
+        asked = true;
+        if (start_unborn(stage, slot, !has_offsets, err) != 0)
+            return err->code;
+    }
+    return 0;
+}
+
+static int64_t
+fetch_from(const struct mr_stage *stage, const struct slot *slot)
+{
+    int64_t from = slot->committed - stage->options.look_back;
+    return from > slot->pub.part.log_start ? from : slot->pub.part.log_start;
+}
+
+int
+stage_take_over(struct mr_stage *stage, const struct mr_batch *batch, struct mr_err *err)
+{
+    const struct mr_stage_handler *handler = stage->options.handler;
+    stage_let_go(stage);
+    stage->slots = mr_alloc((batch->parts_count + 1) * sizeof(*stage->slots));
+    stage->slots_count = batch->parts_count;
+    for (size_t i = 0; i < batch->parts_count; i++)
+        if (name_part(stage, &stage->slots[i], &batch->parts[i], err) != 0)
+            return err->code;
+    if (choose_starts(stage, err) != 0)
+        return err->code;
+    for (size_t i = 0; i < batch->parts_count; i++) {
+        struct slot *slot = &stage->slots[i];
+        slot->end = slot->pub.part.end;
+        slot->pub.part.start = batch->parts[i].start = fetch_from(stage, slot);
+        stage_cells(stage, slot);
+        if (handler->open != NULL && handler->open(stage->options.self, &slot->pub, err) != 0)
+            return err->code;
+        slot->opened = true;
+    }
+    if (mr_reader_assign(stage->reader, batch->parts, batch->parts_count, err) != 0)
+        return err->code;
+    stage->survey_ms = 0;
+    stage_hold_blind(stage);
+    return 0;
+}
+
+void
+stage_let_go(struct mr_stage *stage)
+{
+    const struct mr_stage_handler *handler = stage->options.handler;
+    for (size_t i = 0; i < stage->slots_count; i++) {
+        struct slot *slot = &stage->slots[i];
+        if (handler->close != NULL && slot->opened)
+            handler->close(stage->options.self, &slot->pub);
+        if (slot->lag_records != NULL) {
+            mr_metrics_hide(slot->lag_records);
+            mr_metrics_hide(slot->lag_seconds);
+        }
+    }
+    free(stage->slots);
+    stage->slots = NULL;
+    stage->slots_count = 0;
+}
+
+/* ---- outputs that cannot be seen yet ---- */
+
+static bool
+outputs_are_seen(struct mr_stage *stage, const struct mr_stage_part *part)
+{
+    for (size_t i = 0; i < MR_COUNT(stage->options.outputs); i++) {
+        const char *topic = output_topic(part, stage->options.outputs[i]);
+        if (mr_writer_partitions(stage->writer, topic, 0, NULL) <= part->part.partition)
+            return false;
+    }
+    return true;
+}
+
+void
+stage_hold_blind(struct mr_stage *stage)
+{
+    for (size_t i = 0; i < stage->slots_count; i++) {
+        struct slot *slot = &stage->slots[i];
+        bool hold = !outputs_are_seen(stage, &slot->pub);
+        if (hold != slot->held && mr_reader_pause(stage->reader, (uint32_t)i, hold, NULL) == 0)
+            slot->held = hold;
+    }
+}
