@@ -1,0 +1,330 @@
+/*
+ * One raw record: read its provenance, ask the window, ask the contract, emit.
+ *
+ * Only ids that a client chose (Idempotency-Key, explicit id) can come twice, so only they enter
+ * the window; ids that the gateway or an origin made are unique by construction (LAW 3).
+ */
+#include "validate.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "clock/clock.h"
+#include "millrace/v1/event.pb-c.h"
+#include "window.h"
+
+enum { VALUE_BYTES_MAX = 64 << 20, PROVENANCE_VERSION = 1 };
+
+const struct mr_metric validator_metrics[] = {
+    { "millrace_dead_total", MR_COUNTER, "tenant,kind,code", "Dead letters by reason." },
+    { "millrace_window_entries", MR_GAUGE, "topic,partition",
+      "Client-chosen event ids that are remembered for a partition." },
+    { "millrace_window_bytes", MR_GAUGE, "topic,partition", "Memory that they take." },
+};
+const size_t validator_metrics_count = MR_COUNT(validator_metrics);
+
+/* State of one raw partition. */
+struct lane {
+    const struct mr_kind *kind;
+    struct window *window;
+    int64_t next; /* behind the last record judged, and as of the last commit */
+    int64_t committed;
+    struct mr_cell *entries, *bytes;
+    struct lane *later;
+};
+
+/* What travels with one record. */
+struct judged {
+    const struct mr_record *record;
+    struct mr_stage_part *part;
+    struct lane *lane;
+    Millrace__V1__Provenance *provenance;
+    Millrace__V1__Origin origin;
+    uint8_t id[WINDOW_ID_BYTES];
+};
+
+void
+validator_init(struct validator *validator, const struct mr_contracts *contracts, int64_t window,
+               struct mr_metrics *metrics)
+{
+    *validator = (struct validator){ .contracts = contracts, .window = window, .metrics = metrics };
+    mr_buf_init(&validator->record, VALUE_BYTES_MAX);
+    mr_buf_init(&validator->key, VALUE_BYTES_MAX);
+}
+
+void
+validator_fini(struct validator *validator)
+{
+    mr_buf_fini(&validator->record);
+    mr_buf_fini(&validator->key);
+}
+
+/* ---- partitions ---- */
+
+static int
+open_lane(void *self, struct mr_stage_part *part, struct mr_err *err)
+{
+    struct validator *v = self;
+    const struct mr_kind *kind = mr_contracts_find(v->contracts, part->name.kind);
+    if (kind == NULL)
+        return mr_fail(err, MR_E(NOT_FOUND), MR_RETRY, "topic %s: kind %s has no contract",
+                       part->part.topic, part->name.kind);
+    struct lane *lane = mr_alloc(sizeof(*lane));
+    char partition[16];
+    (void)snprintf(partition, sizeof(partition), "%d", (int)part->part.partition);
+    const char *labels[] = { part->part.topic, partition };
+
+    lane->kind = kind;
+    lane->window = window_new(v->window);
+    lane->next = lane->committed = part->part.committed > 0 ? part->part.committed : 0;
+    lane->entries = mr_metrics_cell(v->metrics, "millrace_window_entries", labels);
+    lane->bytes = mr_metrics_cell(v->metrics, "millrace_window_bytes", labels);
+    part->state = lane;
+    lane->later = v->lanes;
+    v->lanes = lane;
+    return 0;
+}
+
+static void
+close_lane(void *self, struct mr_stage_part *part)
+{
+    struct validator *v = self;
+    struct lane *lane = part->state;
+    for (struct lane **at = &v->lanes; *at != NULL; at = &(*at)->later) {
+        if (*at == lane) {
+            *at = lane->later;
+            break;
+        }
+    }
+    mr_metrics_hide(lane->entries);
+    mr_metrics_hide(lane->bytes);
+    window_free(lane->window);
+    free(lane);
+    part->state = NULL;
+}
+
+static void
+batch_committed(void *self)
+{
+    struct validator *v = self;
+    for (struct lane *lane = v->lanes; lane != NULL; lane = lane->later) {
+        lane->committed = lane->next;
+        window_advance(lane->window, lane->committed);
+        mr_set(lane->entries, (int64_t)window_count(lane->window));
+        mr_set(lane->bytes, (int64_t)window_bytes(lane->window));
+    }
+}
+
+static void
+batch_aborted(void *self)
+{
+    struct validator *v = self;
+    for (struct lane *lane = v->lanes; lane != NULL; lane = lane->later) {
+        window_rewind(lane->window, lane->committed);
+        lane->next = lane->committed;
+    }
+}
+
+int
+validator_reload(struct validator *v, const struct mr_contracts *contracts, struct mr_err *err)
+{
+    for (struct lane *lane = v->lanes; lane != NULL; lane = lane->later)
+        if (mr_contracts_find(contracts, lane->kind->name) == NULL)
+            return mr_fail(err, MR_E(INVALID), MR_REJECT,
+                           "kind %s is in use and missing in the new contracts", lane->kind->name);
+    for (struct lane *lane = v->lanes; lane != NULL; lane = lane->later)
+        lane->kind = mr_contracts_find(contracts, lane->kind->name);
+    v->contracts = contracts;
+    return 0;
+}
+
+/* ---- one record ---- */
+
+static struct mr_slice
+packed_event(struct validator *v, const struct judged *j)
+{
+    Millrace__V1__Event event = MILLRACE__V1__EVENT__INIT;
+    event.provenance = j->provenance;
+    event.origin = (Millrace__V1__Origin *)&j->origin;
+    event.kind = (char *)j->lane->kind->name;
+    event.contract_version = j->lane->kind->version;
+    event.record = (ProtobufCBinaryData){ v->record.size, (uint8_t *)v->record.data };
+    size_t size = millrace__v1__event__get_packed_size(&event);
+    uint8_t *packed = mr_arena_alloc(mr_stage_arena(v->stage), size);
+    (void)millrace__v1__event__pack(&event, packed);
+    return mr_slice(packed, size);
+}
+
+static int
+emit_good(struct validator *v, struct judged *j, struct mr_err *err)
+{
+    struct mr_slice key = mr_buf_slice(&v->key);
+    bool is_keyed = j->lane->kind->key_in >= 0;
+    int32_t partition = is_keyed ? -1 : j->part->part.partition;
+    j->part->counts.good++;
+    return mr_stage_emit(v->stage, j->part->valid, partition, is_keyed ? key : j->record->key,
+                         mr_slice(NULL, 0), packed_event(v, j), err);
+}
+
+static int
+emit_dead(struct validator *v, struct judged *j, bool is_cut, struct mr_err *err)
+{
+    const char *code =
+        protobuf_c_enum_descriptor_get_value(&millrace__v1__dead_code__descriptor, v->verdict.code)
+            ->name;
+    const char *labels[] = { j->part->name.tenant, j->part->name.kind, code };
+    mr_add(mr_metrics_cell(v->metrics, "millrace_dead_total", labels), 1);
+    struct mr_dead dead = { .provenance = j->provenance,
+                            .origin = &j->origin,
+                            .verdict = &v->verdict,
+                            .original = j->record->value,
+                            .contract_version = j->lane->kind->version,
+                            .is_cut = is_cut };
+    return mr_stage_emit_dead(v->stage, j->part, &dead, err);
+}
+
+static int
+die(struct validator *v, struct judged *j, int code, const char *reason, struct mr_err *err)
+{
+    v->verdict = (struct mr_verdict){ .code = code };
+    (void)snprintf(v->verdict.reason, sizeof(v->verdict.reason), "%s", reason);
+    return emit_dead(v, j, code == MILLRACE__V1__DEAD_CODE__TOO_LARGE, err);
+}
+
+/* An id for a record that came without our header: its place in the log, hashed. */
+static void
+id_from_origin(struct judged *j)
+{
+    struct {
+        uint8_t topic_id[MR_TOPIC_ID_BYTES];
+        int64_t partition, offset;
+    } place = { .partition = j->origin.partition, .offset = j->origin.offset };
+    memcpy(place.topic_id, j->part->part.topic_id, sizeof(place.topic_id));
+    uint64_t halves[2] = { mr_hash64(&place, sizeof(place), 1),
+                           mr_hash64(&place, sizeof(place), 2) };
+    memcpy(j->id, halves, sizeof(j->id));
+}
+
+/* Fills who and where; false when there is a header that cannot be read. */
+static bool
+identify(struct validator *v, struct judged *j)
+{
+    const struct mr_record *record = j->record;
+    struct mr_arena *arena = mr_stage_arena(v->stage);
+    ProtobufCAllocator allocator;
+    mr_arena_protobuf(arena, &allocator);
+
+    millrace__v1__origin__init(&j->origin);
+    j->origin.topic = j->part->part.topic;
+    j->origin.topic_id = (ProtobufCBinaryData){ MR_TOPIC_ID_BYTES, j->part->part.topic_id };
+    j->origin.partition = j->part->part.partition;
+    j->origin.offset = record->offset;
+    if (record->header.data != NULL) {
+        j->provenance =
+            millrace__v1__provenance__unpack(&allocator, record->header.size, record->header.data);
+        if (j->provenance != NULL && j->provenance->version == PROVENANCE_VERSION &&
+            j->provenance->event_id.len == WINDOW_ID_BYTES) {
+            memcpy(j->id, j->provenance->event_id.data, sizeof(j->id));
+            return true;
+        }
+    }
+    id_from_origin(j);
+    j->provenance = mr_arena_alloc(arena, sizeof(*j->provenance));
+    millrace__v1__provenance__init(j->provenance);
+    j->provenance->version = PROVENANCE_VERSION;
+    j->provenance->event_id =
+        (ProtobufCBinaryData){ sizeof(j->id), mr_arena_copy(arena, j->id, sizeof(j->id)) };
+    j->provenance->received_us = record->time_ms * 1000;
+    j->provenance->value_hash = mr_hash64(record->value.data, record->value.size, 0);
+    return record->header.data == NULL;
+}
+
+static bool
+has_chosen_id(const struct judged *j)
+{
+    return j->provenance->idempotency_hash.len > 0;
+}
+
+static int
+judge_value(struct validator *v, struct judged *j, struct mr_err *err)
+{
+    const struct mr_slice value = j->record->value;
+    if (value.data == NULL)
+        return die(v, j, MILLRACE__V1__DEAD_CODE__TOMBSTONE,
+                   "the record has no value; post a JSON object", err);
+    if (value.size == 0)
+        return die(v, j, MILLRACE__V1__DEAD_CODE__EMPTY,
+                   "the record's value is empty; post a JSON object", err);
+    if (mr_contract_check(j->lane->kind, value, &v->record, &v->key, &v->verdict) == 0)
+        return emit_good(v, j, err);
+    return emit_dead(v, j, false, err);
+}
+
+static int
+judge(struct validator *v, const struct mr_record *record, struct mr_err *err)
+{
+    struct judged j = { .record = record, .part = mr_stage_part_at(v->stage, record->slot) };
+    uint64_t first_hash = 0;
+
+    j.lane = j.part->state;
+    j.lane->next = record->offset + 1;
+    if (!identify(v, &j))
+        return die(v, &j, MILLRACE__V1__DEAD_CODE__BAD_HEADER,
+                   "the header \"millrace\" is not a Provenance of version 1; leave it out", err);
+    if (!has_chosen_id(&j))
+        return judge_value(v, &j, err);
+    bool is_known = window_find(j.lane->window, j.id, record->offset, &first_hash);
+    window_add(j.lane->window, j.id, record->offset, j.provenance->value_hash);
+    if (!is_known)
+        return judge_value(v, &j, err);
+    if (first_hash != j.provenance->value_hash)
+        return die(v, &j, MILLRACE__V1__DEAD_CODE__ID_REUSED,
+                   "this Idempotency-Key or event id came before with another value; use a new one",
+                   err);
+    j.part->counts.repeated++;
+    return 0;
+}
+
+/* ---- the handler ---- */
+
+static int
+handle(void *self, const struct mr_record *records, size_t count, struct mr_err *err)
+{
+    struct validator *v = self;
+    for (size_t i = 0; i < count; i++)
+        if (judge(v, &records[i], err) != 0)
+            return err->code;
+    return 0;
+}
+
+static void
+recall(void *self, struct mr_stage_part *part, const struct mr_record *record)
+{
+    struct validator *v = self;
+    struct judged j = { .record = record, .part = part, .lane = part->state };
+    if (identify(v, &j) && has_chosen_id(&j))
+        window_add(j.lane->window, j.id, record->offset, j.provenance->value_hash);
+}
+
+static int
+too_large(void *self, const struct mr_record *record, struct mr_err *err)
+{
+    struct validator *v = self;
+    struct judged j = { .record = record, .part = mr_stage_part_at(v->stage, record->slot) };
+    j.lane = j.part->state;
+    j.lane->next = record->offset + 1;
+    if (identify(v, &j) && has_chosen_id(&j))
+        window_add(j.lane->window, j.id, record->offset, j.provenance->value_hash);
+    return die(v, &j, MILLRACE__V1__DEAD_CODE__TOO_LARGE,
+               "what this record becomes is larger than its topic takes; post less at once", err);
+}
+
+const struct mr_stage_handler validator_handler = {
+    .open = open_lane,
+    .close = close_lane,
+    .recall = recall,
+    .handle = handle,
+    .committed = batch_committed,
+    .aborted = batch_aborted,
+    .too_large = too_large,
+};
