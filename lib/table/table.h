@@ -49,9 +49,9 @@ int64_t mr_table_version(const struct mr_table *table);
 const struct mr_schema *mr_table_schema(const struct mr_table *table);
 
 struct mr_table_file {
-    char *path; /* below the table's path, as stored (decoded) */
-    int64_t bytes, rows;
-    int64_t version; /* of the commit that added it */
+    char *path;          /* below the table's path, as stored (decoded) */
+    int64_t bytes, rows; /* rows -1: its writer did not say */
+    int64_t version;     /* of the commit that added it, or of the checkpoint it was read from */
 };
 /* Live files in the order they were added. Borrowed until the next refresh or append. */
 const struct mr_table_file *mr_table_files(const struct mr_table *table, size_t *ret_count);
@@ -77,7 +77,7 @@ struct mr_table_range {
     int64_t good, repeated;
 };
 struct mr_table_new_file {
-    const char *local_path; /* made by mr_sql_write_parquet */
+    const char *local_path; /* made by mr_sql_write_parquet with the expected schema */
     const struct mr_file_stats *stats;
 };
 /* Uploads the files under new names and commits. 0: in, and the snapshot is now this commit.
@@ -94,6 +94,10 @@ int mr_table_checkpoint(struct mr_table *table, struct mr_err *err);
  * (names are unique for ever, so a file that is there is right). The caller frees *ret_path. */
 int mr_table_fetch(struct mr_table *table, const struct mr_table_file *file, const char *dir,
                    char **ret_path, struct mr_err *err);
+/* Where fetch keeps it, there or not: a writer renames its own file to this after an append instead
+ * of fetching it back. The caller frees it. */
+char *mr_table_local(const struct mr_table *table, const struct mr_table_file *file,
+                     const char *dir);
 
 /* One line of a commit file, for fuzzing and for readers of chains: fills what it knows. */
 struct mr_table_action {
