@@ -201,7 +201,9 @@ int mr_writer_flush(struct mr_writer *writer, int timeout_ms, struct mr_err *err
 
 /* Transactions. ABORTED: call mr_writer_abort, rewind, begin again. FENCED is fatal. After any
  * call that failed otherwise, abort too; a producer that must not be used again is replaced inside
- * the next begin (LAW 8). */
+ * the next begin (LAW 8). A commit that failed with anything but ABORTED, STALE or FENCED may have
+ * taken effect: once the next begin has returned, mr_bus_offsets tells, and the reader goes on from
+ * what it says is committed. */
 int mr_writer_begin(struct mr_writer *writer, struct mr_err *err);
 int mr_writer_commit(struct mr_writer *writer, struct mr_reader *reader,
                      const struct mr_position *positions, size_t count, int timeout_ms,
