@@ -125,9 +125,9 @@ commit_locked(struct memory_writer *writer, struct memory_reader *reader,
               const struct mr_position *positions, size_t count, struct mr_err *err)
 {
     MEMORY_LOCKED(writer->bus);
-    MR_ASSERT(writer->txn != NULL);
     if (check_fence(writer, err) < 0 || memory_fault(writer->bus, "commit", err) < 0)
         return err->code;
+    MR_ASSERT(writer->txn != NULL);
     if (reader != NULL && memory_reader_owns(reader, err) < 0)
         return err->code;
     if (writer->failed.code < 0)
@@ -210,9 +210,9 @@ produce(struct mr_writer *handle, const struct mr_message *message, struct mr_er
 {
     struct memory_writer *writer = (struct memory_writer *)handle;
     MEMORY_LOCKED(writer->bus);
-    MR_ASSERT(writer->producer == NULL || writer->txn != NULL);
     if (check_fence(writer, err) < 0 || memory_fault(writer->bus, "produce", err) < 0)
         return err->code;
+    MR_ASSERT(writer->producer == NULL || writer->txn != NULL);
     struct topic *topic = memory_topic(writer->bus, message->topic);
     if (topic == NULL)
         return mr_fail(err, MR_E(NOT_FOUND), MR_REJECT, "there is no topic %s", message->topic);
