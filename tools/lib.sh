@@ -8,31 +8,31 @@ me=${0##*/}
 say() { echo "$me: $*" >&2; }
 die() { say "$@"; exit 1; }
 
+# ---- parts of build/deps -----------------------------------------------------------------------
+
 # dep NAME STAMP COMMAND...: makes $deps/NAME out of what COMMAND leaves in ./out, unless STAMP says
 # that it is there already.  COMMAND may stop anywhere: nothing half-made is ever seen under NAME.
 dep() {
-  local name=$1 stamp=$2 dir=$deps/$1 begin=$SECONDS
+  local name=$1 stamp=$2 place=$deps/$1 begin=$SECONDS
   shift 2
-  if dep_is "$dir" "$stamp"; then return; fi
+  if dep_is "$place" "$stamp"; then return; fi
   mkdir -p "$deps"
   (
     flock 9
-    if dep_is "$dir" "$stamp"; then exit; fi # another run made it while we waited
+    if dep_is "$place" "$stamp"; then exit; fi # another run made it while we waited
     say "getting $name ..."
-    rm -rf "$dir.new" && mkdir -p "$dir.new/out"
-    cd "$dir.new" || exit
-    trap '[ $? -eq 0 ] || say "$name: $(tail -n 1 log | sed "s/^$me: //") (all of it: $dir.new/log)"' EXIT
-    "$@" >log 2>&1
+    rm -rf "$place.new" && mkdir -p "$place.new/out"
+    cd "$place.new" || exit
+    trap '[ $? -eq 0 ] || say "$name: $(tail -n 1 log | sed "s/^$me: //") (all of it: $place.new/log)"' EXIT
+    "$@" >log 2>&1 9>&-
     echo "$stamp" >out/.stamp
-    rm -rf "$dir" && mv out "$dir" && rm -rf "$dir.new"
+    rm -rf "$place" && mv out "$place" && rm -rf "$place.new"
     say "$name is here after $((SECONDS - begin)) s"
   ) 9>"$deps/.lock-${name//\//-}"
 }
 dep_is() { [ "$(cat "$1/.stamp" 2>/dev/null)" = "$2" ]; }
 
 # jars NAME POM [option of Maven]...: $deps/NAME = all jars that tools/POM asks for.
-# shellcheck disable=SC2034 # for the scripts
-kafka_version=$(sed -n 's/.*<kafka>\(.*\)<.*/\1/p' "$root/tools/kafka.pom.xml")
 jars() {
   local name=$1 pom=$root/tools/$2
   shift 2
@@ -44,4 +44,68 @@ maven() {
   flock "$deps/.lock-maven" mvn -q -B -Dstyle.color=never -f "$@" dependency:copy-dependencies \
     -DincludeScope=runtime -DoutputDirectory="$PWD/out" ||
     die "Maven cannot fetch the jars: is Maven Central, or the mirror in ~/.m2/settings.xml, reachable?"
+}
+
+# ---- servers in the background ------------------------------------------------------------------
+# A server lives in the folder $dir: its configuration $dir/$conf, a log, its port and its pid.
+
+# Our process and not a later one with its number: the command line names our configuration.
+# shellcheck disable=SC2154 # dir and conf are the script's
+alive() {
+  local pid
+  pid=$(cat "$dir/pid" 2>/dev/null) && grep -qzxF -- "$dir/$conf" "/proc/$pid/cmdline" 2>/dev/null
+}
+
+# await_ready TEXT: waits until the log says TEXT; false if the process ended or took two minutes.
+await_ready() {
+  local end=$((SECONDS + 120))
+  until grep -qF -- "$1" "$dir/log"; do
+    if ! kill -0 $! 2>/dev/null || [ $SECONDS -ge $end ]; then return 1; fi
+    sleep 0.05
+  done
+}
+
+# serve PORTS READY COMMAND...: writes the configuration with `configure` and starts COMMAND, on
+# $port, the port of last time or a free one (and PORTS - 1 after it); true when its log says READY.
+serve() {
+  local ports=$1 ready=$2 fixed=$port
+  shift 2
+  if [ -z "$fixed" ] && [ -s "$dir/port" ]; then fixed=$(<"$dir/port"); fi
+  for _ in 1 2 3 4 5; do
+    # Below the ports that the kernel gives to outgoing connections.
+    port=${fixed:-$((20000 + RANDOM % (12000 / ports) * ports))}
+    configure
+    if [ -s "$dir/log" ]; then mv "$dir/log" "$dir/log.old"; fi
+    : >"$dir/log"
+    setsid "$@" >"$dir/log" 2>&1 </dev/null 9>&- &
+    echo $! >"$dir/pid"
+    if await_ready "$ready"; then
+      echo "$port" >"$dir/port"
+      return
+    fi
+    signal KILL
+    if ! grep -qiE 'address already in use|failed to bind' "$dir/log"; then
+      die "it did not start: $(grep -E 'ERROR|Exception|Error' "$dir/log" | head -n 1 | cut -c -300) (all of it: $dir/log)"
+    fi
+    if [ -n "$fixed" ]; then break; fi
+  done
+  die "port $port is taken: stop what listens there, or choose another with --port"
+}
+
+# signal NAME: sends it, waits for the end, and kills what has not ended within 30 s.
+signal() {
+  local end=$((SECONDS + 30))
+  if alive; then kill -"$1" "$(<"$dir/pid")" 2>/dev/null || true; fi
+  while alive; do
+    if [ $SECONDS -ge $end ]; then kill -KILL "$(<"$dir/pid")" 2>/dev/null || true; fi
+    sleep 0.05
+  done
+  rm -f "$dir/pid"
+}
+
+# One start or stop of the same folder at a time.
+lock_dir() {
+  mkdir -p "$dir"
+  exec 9>"$dir/.lock"
+  flock 9
 }
