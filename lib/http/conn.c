@@ -1,0 +1,468 @@
+/*
+ * One connection: bytes in, requests out to the handler; replies in, bytes out. Everything that
+ * touches a connection marks it dirty; at the end of the round each dirty one is settled once:
+ * replies leave together, held-back input goes on, epoll and the deadline are brought up to date.
+ *
+ * An idle connection owns no buffer: reads go through one scratch area of the server, and a request
+ * with its buffers exists from its first byte to the end of its reply. A body with a known length
+ * is read straight into its place.
+ */
+#include "http/private.h"
+
+#include "clock/clock.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* The two places where TLS goes underneath. */
+static ssize_t
+receive_bytes(struct conn *conn, void *room, size_t size)
+{
+    return recv(conn->fd, room, size, MSG_DONTWAIT);
+}
+
+static ssize_t
+send_bytes(struct conn *conn, struct iovec *pieces, size_t count)
+{
+    struct msghdr message = { .msg_iov = pieces, .msg_iovlen = count };
+    return sendmsg(conn->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void
+name_peer(struct conn *conn, const struct sockaddr_storage *address)
+{
+    char host[INET6_ADDRSTRLEN] = "?";
+    const struct sockaddr_in *four = (const struct sockaddr_in *)address;
+    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)address;
+    if (address->ss_family == AF_INET6) {
+        (void)inet_ntop(AF_INET6, &six->sin6_addr, host, sizeof(host));
+        (void)snprintf(conn->peer, PEER_TEXT, "[%s]:%d", host, ntohs(six->sin6_port));
+        return;
+    }
+    (void)inet_ntop(AF_INET, &four->sin_addr, host, sizeof(host));
+    (void)snprintf(conn->peer, PEER_TEXT, "%s:%d", host, ntohs(four->sin_port));
+}
+
+struct conn *
+conn_open(struct mr_http *http, int fd, const struct sockaddr_storage *address)
+{
+    struct conn *conn = mr_alloc(sizeof(*conn));
+    conn->source = SOURCE_CONN;
+    conn->fd = fd;
+    conn->http = http;
+    conn->timer = TIMER_NONE;
+    conn->events = EPOLLIN;
+    mr_buf_init(&conn->rest, SCRATCH_BYTES);
+    name_peer(conn, address);
+    head_init(conn);
+    conn->next = http->conns;
+    if (http->conns != NULL)
+        http->conns->prev = conn;
+    http->conns = conn;
+    http->open++;
+    struct epoll_event event = { .events = conn->events, .data.ptr = conn };
+    if (epoll_ctl(http->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0)
+        conn_close(conn);
+    else
+        timer_update(conn);
+    return conn;
+}
+
+void
+conn_dirty(struct conn *conn)
+{
+    if (conn->dirty)
+        return;
+    conn->dirty = true;
+    conn->dirty_next = conn->http->dirty;
+    conn->http->dirty = conn;
+}
+
+static void
+bury(struct conn *conn)
+{
+    MR_ASSERT(conn->fd < 0);
+    MR_ASSERT(conn->first == NULL);
+    conn->dead_next = conn->http->dead;
+    conn->http->dead = conn;
+}
+
+/* Takes a request out of the list, wherever it stands. */
+static void
+forget(struct conn *conn, struct mr_http_request *request)
+{
+    struct mr_http_request *before = NULL;
+    for (struct mr_http_request *at = conn->first; at != request; at = at->next) {
+        MR_ASSERT(at != NULL);
+        before = at;
+    }
+    if (before == NULL)
+        conn->first = request->next;
+    else
+        before->next = request->next;
+    if (conn->last == request)
+        conn->last = before;
+    conn->pending--;
+    request_free(request);
+}
+
+/* Requests that are still with the handler keep the connection's memory until they are replied. */
+void
+conn_close(struct conn *conn)
+{
+    if (conn->fd < 0)
+        return;
+    timer_drop(conn);
+    (void)close(conn->fd);
+    conn->fd = -1;
+    conn->phase = PHASE_STOP;
+    conn->http->open--;
+    if (conn->is_extra)
+        conn->http->extra--;
+    mr_buf_fini(&conn->rest);
+    request_free(conn->reading);
+    conn->reading = NULL;
+    for (struct mr_http_request *request = conn->first, *next; request != NULL; request = next) {
+        next = request->next;
+        if (request->parsed.replied)
+            forget(conn, request);
+    }
+    if (conn->first == NULL)
+        bury(conn);
+}
+
+void
+conn_free(struct conn *conn)
+{
+    MR_ASSERT(conn->fd < 0);
+    while (conn->first != NULL)
+        forget(conn, conn->first);
+    if (conn->prev != NULL)
+        conn->prev->next = conn->next;
+    else
+        conn->http->conns = conn->next;
+    if (conn->next != NULL)
+        conn->next->prev = conn->prev;
+    free(conn);
+}
+
+static void
+append(struct conn *conn, struct mr_http_request *request)
+{
+    request->next = NULL;
+    if (conn->last != NULL)
+        conn->last->next = request;
+    else
+        conn->first = request;
+    conn->last = request;
+    conn->pending++;
+}
+
+void
+conn_refuse(struct conn *conn, int status, const char *text)
+{
+    struct mr_http_request *request = conn->reading;
+    if (request == NULL)
+        request = request_new(conn);
+    conn->reading = NULL;
+    conn->phase = PHASE_STOP;
+    conn->linger = true;
+    mr_buf_reset(&conn->rest);
+    append(conn, request);
+    char body[256];
+    int size = snprintf(body, sizeof(body), "{\"error_code\":%d,\"message\":\"%s\"}", status, text);
+    MR_ASSERT(size > 0);
+    MR_ASSERT((size_t)size < sizeof(body));
+    request_reply(request, &(struct mr_http_reply){
+                               .status = status,
+                               .content_type = "application/json",
+                               .headers = status == 503 ? "Retry-After: 1\r\n" : NULL,
+                               .body = mr_slice(body, (size_t)size),
+                               .close = true,
+                           });
+    conn_dirty(conn);
+}
+
+/* The request is whole. */
+static void
+hand_over(struct conn *conn)
+{
+    struct mr_http *http = conn->http;
+    struct mr_http_request *request = conn->reading;
+    conn->reading = NULL;
+    conn->phase = PHASE_HEAD;
+    conn->served++;
+    bool is_last = http->limits.requests_max > 0 && conn->served >= http->limits.requests_max;
+    if (!request->parsed.keep_alive || is_last || http->draining) {
+        conn->linger = request->parsed.keep_alive; /* the peer may have sent more already */
+        request->parsed.keep_alive = false;
+        conn->phase = PHASE_STOP;
+    }
+    append(conn, request);
+    http->pending++;
+    http->handler(http->self, request);
+}
+
+/* What one phase takes of the input: bytes, or a negative status. */
+static int64_t
+take(struct conn *conn, const char *data, size_t size, bool *ret_complete, const char **ret_text)
+{
+    struct mr_http_request *request = conn->reading;
+    if (conn->phase == PHASE_CHUNKS)
+        return head_chunks(conn, data, size, ret_complete, ret_text);
+    if (conn->phase == PHASE_HEAD) {
+        bool is_head = false;
+        int64_t taken = head_take(conn, data, size, &is_head, ret_text);
+        if (taken < 0 || !is_head)
+            return taken;
+        int status = head_parse(conn, ret_text);
+        *ret_complete = conn->phase == PHASE_BODY && conn->left == 0;
+        return status != 0 ? -status : taken;
+    }
+    size_t count = size < conn->left ? size : conn->left;
+    int status = request_body_put(request, data, count);
+    if (status != 0) {
+        *ret_text = "there is no room for this body now";
+        return -status;
+    }
+    conn->left -= count;
+    *ret_complete = conn->left == 0;
+    return (int64_t)count;
+}
+
+/* Returns the bytes consumed: all, unless the pipeline is full. */
+static size_t
+feed(struct conn *conn, const char *data, size_t size)
+{
+    size_t at = 0;
+    while (at < size && conn->phase != PHASE_STOP) {
+        if (conn->reading == NULL) {
+            if (conn->pending >= conn->http->limits.pipeline_max)
+                return at;
+            conn->reading = request_new(conn);
+            conn->timer_restart = true;
+        }
+        bool complete = false;
+        const char *text = NULL;
+        int64_t taken = take(conn, data + at, size - at, &complete, &text);
+        if (taken < 0) {
+            conn_refuse(conn, (int)-taken, text);
+            return size;
+        }
+        at += (size_t)taken;
+        if (complete)
+            hand_over(conn);
+    }
+    return size;
+}
+
+/* Reads into the body itself when its length is known. */
+static ssize_t
+receive_body(struct conn *conn)
+{
+    struct mr_http *http = conn->http;
+    struct mr_buf *body = &conn->reading->body;
+    size_t want = body->size > SCRATCH_BYTES ? body->size : SCRATCH_BYTES;
+    if (want > conn->left)
+        want = conn->left;
+    if (want > http->limits.body_bytes_total_max - http->body_bytes) {
+        conn_refuse(conn, 503, "there is no room for this body now");
+        return (ssize_t)want;
+    }
+    char *room = mr_buf_extend(body, want);
+    MR_ASSERT(room != NULL);
+    ssize_t count = receive_bytes(conn, room, want);
+    size_t got = count > 0 ? (size_t)count : 0;
+    body->size -= want - got;
+    body->data[body->size] = '\0';
+    http->body_bytes += got;
+    conn->left -= got;
+    conn->reading->parsed.expects_continue = false;
+    if (got > 0 && conn->left == 0)
+        hand_over(conn);
+    return count;
+}
+
+static ssize_t
+receive(struct conn *conn)
+{
+    char *scratch = conn->http->scratch;
+    if (conn->phase == PHASE_BODY && conn->reading != NULL)
+        return receive_body(conn);
+    ssize_t count = receive_bytes(conn, scratch, SCRATCH_BYTES);
+    if (count <= 0 || conn->lingering)
+        return count;
+    size_t used = feed(conn, scratch, (size_t)count);
+    mr_buf_put(&conn->rest, scratch + used, (size_t)count - used);
+    MR_ASSERT(!conn->rest.failed);
+    return count;
+}
+
+/* The peer has said all that it had to say; it may still want its answers. */
+static void
+end_of_input(struct conn *conn)
+{
+    request_free(conn->reading);
+    conn->reading = NULL;
+    conn->phase = PHASE_STOP;
+    if (conn->pending == 0 || conn->lingering)
+        conn_close(conn);
+}
+
+void
+conn_ready(struct conn *conn, uint32_t events)
+{
+    if (conn->fd < 0)
+        return;
+    if ((events & (EPOLLERR | EPOLLHUP)) != 0) {
+        conn_close(conn);
+        return;
+    }
+    conn_dirty(conn);
+    if ((events & EPOLLOUT) != 0)
+        conn->blocked = false;
+    if ((events & EPOLLIN) == 0)
+        return;
+    ssize_t count = receive(conn);
+    if (count == 0)
+        end_of_input(conn);
+    else if (count < 0 && errno != EAGAIN && errno != EINTR)
+        conn_close(conn);
+}
+
+static void
+finish(struct conn *conn)
+{
+    if (!conn->linger || shutdown(conn->fd, SHUT_WR) != 0) {
+        conn_close(conn);
+        return;
+    }
+    conn->lingering = true;
+    conn->blocked = false;
+}
+
+/* Drops what has left; true when the connection ends behind a reply. */
+static bool
+advance(struct conn *conn, size_t bytes)
+{
+    conn->sent += bytes;
+    while (conn->first != NULL && conn->first->parsed.replied &&
+           conn->sent >= conn->first->out.size) {
+        bool is_last = conn->first->parsed.close;
+        conn->sent -= conn->first->out.size;
+        forget(conn, conn->first);
+        if (is_last)
+            return true;
+    }
+    return false;
+}
+
+static void
+flush(struct conn *conn)
+{
+    while (!conn->blocked && !conn->lingering) {
+        struct iovec pieces[IOVECS_MAX];
+        size_t count = 0;
+        for (struct mr_http_request *at = conn->first;
+             at != NULL && at->parsed.replied && count < IOVECS_MAX; at = at->next)
+            pieces[count++] = (struct iovec){ at->out.data, at->out.size };
+        if (count == 0)
+            return;
+        pieces[0].iov_base = (char *)pieces[0].iov_base + conn->sent;
+        pieces[0].iov_len -= conn->sent;
+        ssize_t sent = send_bytes(conn, pieces, count);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0 && errno == EAGAIN) {
+            conn->blocked = true;
+            return;
+        }
+        if (sent < 0) {
+            conn_close(conn);
+            return;
+        }
+        if (advance(conn, (size_t)sent))
+            finish(conn);
+        if (conn->fd < 0)
+            return;
+    }
+}
+
+/* "100 Continue" may only leave when all earlier replies have. */
+static void
+invite_body(struct conn *conn)
+{
+    struct mr_http_request *request = conn->reading;
+    if (request == NULL || !request->parsed.expects_continue || conn->pending > 0 || conn->blocked)
+        return;
+    request->parsed.expects_continue = false;
+    struct iovec piece = { (char *)request_continue, strlen(request_continue) };
+    (void)send_bytes(conn, &piece, 1); /* a failure shows at the next call */
+}
+
+static void
+watch_again(struct conn *conn)
+{
+    bool has_room = conn->reading != NULL || conn->pending < conn->http->limits.pipeline_max;
+    bool wants_input = conn->lingering || (conn->phase != PHASE_STOP && !conn->blocked &&
+                                           conn->rest.size == 0 && has_room);
+    uint32_t events = (wants_input ? EPOLLIN : 0) | (conn->blocked ? EPOLLOUT : 0);
+    if (events == conn->events)
+        return;
+    conn->events = events;
+    struct epoll_event event = { .events = events, .data.ptr = conn };
+    int failed = epoll_ctl(conn->http->epoll_fd, EPOLL_CTL_MOD, conn->fd, &event);
+    MR_ASSERT(failed == 0);
+}
+
+void
+conn_settle(struct conn *conn)
+{
+    if (conn->fd < 0)
+        return;
+    flush(conn);
+    if (conn->fd < 0)
+        return;
+    if (conn->rest.size > 0 && !conn->blocked && conn->phase != PHASE_STOP) {
+        size_t used = feed(conn, conn->rest.data, conn->rest.size);
+        size_t left = used < conn->rest.size ? conn->rest.size - used : 0;
+        if (used > 0 && left > 0)
+            memmove(conn->rest.data, conn->rest.data + used, left);
+        conn->rest.size = left;
+        if (used > 0)
+            conn_dirty(conn);
+    }
+    if (conn->rest.size == 0)
+        mr_buf_fini(&conn->rest);
+    invite_body(conn);
+    bool is_idle = conn->reading == NULL && conn->pending == 0 && conn->rest.size == 0;
+    if (is_idle && !conn->lingering && (conn->phase == PHASE_STOP || conn->http->draining)) {
+        conn_close(conn);
+        return;
+    }
+    watch_again(conn);
+    timer_update(conn);
+}
+
+void
+mr_http_reply(struct mr_http_request *request, const struct mr_http_reply *reply)
+{
+    MR_ASSERT(request != NULL);
+    MR_ASSERT(reply != NULL);
+    MR_ASSERT(!request->parsed.replied);
+    struct conn *conn = request->conn;
+    conn->http->pending--;
+    if (conn->fd < 0 || conn->lingering) {
+        forget(conn, request);
+        if (conn->fd < 0 && conn->first == NULL)
+            bury(conn);
+        return;
+    }
+    request_reply(request, reply);
+    conn_dirty(conn);
+}

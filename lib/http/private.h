@@ -1,0 +1,179 @@
+/*
+ * What the files of http share. A connection reads one request at a time (conn->reading), hands it
+ * to the handler and keeps it in a list until its reply has left, so that replies leave in order.
+ *
+ *   server.c   listening, the epoll loop, watchers, drain
+ *   timers.c   five lists of connections, each in the order of its deadlines
+ *   conn.c     bytes in and out of one connection
+ *   head.c     the header: raw checks, llhttp, the checks that llhttp leaves to us
+ *   target.c   request target to path, query and parameters
+ *   request.c  what the handler sees; replies
+ */
+#ifndef MR_HTTP_PRIVATE_H
+#define MR_HTTP_PRIVATE_H
+
+#include "http/http.h"
+
+#include <llhttp.h>
+#include <sys/socket.h>
+
+enum {
+    SCRATCH_BYTES = 64 * 1024,       /* one read */
+    HEADERS_MAX = 100,               /* lines of one request */
+    WATCHES_MAX = 8,                 /* foreign descriptors */
+    SPARE_REQUESTS_MAX = 256,        /* kept for the next ones */
+    KEPT_BODY_BYTES_MAX = 64 * 1024, /* of a spare request */
+    CHUNK_EXTENSION_BYTES_MAX = 256, /* of one body */
+    REPLY_BYTES_MAX = 256 * 1024 * 1024,
+    IOVECS_MAX = 16,   /* replies in one system call */
+    REFUSALS_MAX = 64, /* connections beyond the limit that still get a 503 */
+    LINGER_MS = 2000,  /* for the peer to read a refusal before the reset */
+    PEER_TEXT = 72,
+};
+
+enum source { SOURCE_LISTENER, SOURCE_CONN, SOURCE_WATCH }; /* first member of what epoll names */
+
+enum phase {
+    PHASE_HEAD,   /* between requests, or inside a header */
+    PHASE_BODY,   /* Content-Length: left counts down */
+    PHASE_CHUNKS, /* llhttp decodes */
+    PHASE_STOP,   /* no further request is taken from this connection */
+};
+
+enum timer { TIMER_IDLE, TIMER_HEADER, TIMER_BODY, TIMER_WRITE, TIMER_LINGER, TIMER_NONE };
+
+struct header {
+    struct mr_slice name, value;
+};
+
+/* What is forgotten between two uses of a request. */
+struct parsed {
+    size_t line_start; /* of the head's last, unfinished line */
+    struct mr_slice method, target, path, query;
+    size_t extension_bytes;
+    int refusal;  /* status, when a chunk could not be taken */
+    char tail[4]; /* the last bytes of the chunks */
+    bool blank_line; /* one empty line stood before the request */
+    bool is_old;     /* HTTP/1.0 */
+    bool keep_alive;
+    bool expects_continue;
+    bool replied;
+    bool close; /* after this reply */
+};
+
+struct mr_http_request {
+    struct conn *conn;
+    struct mr_http_request *next; /* behind this one on the connection; or the next spare one */
+    struct mr_buf head, body, out;
+    struct mr_arena arena;
+    struct header headers[HEADERS_MAX];
+    size_t headers_count;
+    void *slot;
+    struct parsed parsed;
+};
+
+struct conn {
+    enum source source;
+    int fd; /* -1: the peer has gone, requests are still with the handler */
+    struct mr_http *http;
+    llhttp_t parser;
+    enum phase phase;
+    struct mr_http_request *reading;      /* coming in */
+    struct mr_http_request *first, *last; /* handed out or replied to, oldest first */
+    size_t pending;                       /* length of that list */
+    size_t left;                          /* of the body */
+    size_t sent;                          /* of first's reply */
+    size_t served;
+    struct mr_buf rest; /* read already, waiting for room in the pipeline */
+    uint32_t events;    /* what epoll watches */
+    bool blocked;       /* the peer does not read */
+    bool linger;        /* close with a pause, so that a reset does not eat the reply */
+    bool lingering;
+    bool is_extra; /* beyond connections_max */
+    bool dirty;    /* in http->dirty */
+    bool timer_restart;
+    enum timer timer;
+    int64_t due_ms;
+    struct conn *timer_prev, *timer_next;
+    struct conn *prev, *next; /* all of http */
+    struct conn *dirty_next, *dead_next;
+    char peer[PEER_TEXT];
+};
+
+struct watch {
+    enum source source;
+    void (*ready)(void *self);
+    void *self;
+};
+
+struct timer_list {
+    struct conn *first, *last;
+    int64_t limit_ms;
+};
+
+struct mr_http {
+    enum source source;
+    int epoll_fd, listen_fd;
+    int spare_fd; /* given up for a moment when descriptors run out */
+    struct mr_http_limits limits;
+    mr_http_handler *handler;
+    void *self;
+    bool draining;
+    int64_t now_ms;
+    size_t open, extra, pending, body_bytes;
+    struct conn *conns;
+    struct conn *dirty; /* have replies to send or input to go on with */
+    struct conn *dead;  /* freed at the end of a poll: events of this round may still name them */
+    struct mr_http_request *spare;
+    size_t spare_count;
+    struct timer_list timers[TIMER_NONE];
+    struct watch watches[WATCHES_MAX];
+    size_t watches_count;
+    int64_t date_s;
+    char date[40]; /* "Date: ...\r\n" */
+    char scratch[SCRATCH_BYTES];
+};
+
+/* timers.c */
+void timer_update(struct conn *conn);
+void timer_drop(struct conn *conn);
+int64_t timer_next_ms(const struct mr_http *http); /* until the first deadline; -1: none */
+void timer_expire(struct mr_http *http);
+
+/* conn.c */
+struct conn *conn_open(struct mr_http *http, int fd, const struct sockaddr_storage *address);
+void conn_ready(struct conn *conn, uint32_t events);
+void conn_dirty(struct conn *conn);
+void conn_settle(struct conn *conn); /* sends what can be sent, goes on with what was read */
+void conn_close(struct conn *conn);
+void conn_free(struct conn *conn);
+/* Answers in the place of the request that is coming in, then closes. */
+void conn_refuse(struct conn *conn, int status, const char *text);
+
+/* head.c */
+void head_init(struct conn *conn);
+/* Takes bytes of a header; *ret_complete at its end. Returns the bytes taken, or the negative
+ * status of a refusal with its text. */
+int64_t head_take(struct conn *conn, const char *data, size_t size, bool *ret_complete,
+                  const char **ret_text);
+/* Parses and judges a complete header: 0, or the status of a refusal. Sets phase and left. */
+int head_parse(struct conn *conn, const char **ret_text);
+/* Decodes chunks. Returns the bytes taken or a negative status. */
+int64_t head_chunks(struct conn *conn, const char *data, size_t size, bool *ret_complete,
+                    const char **ret_text);
+
+/* target.c */
+bool target_parse(struct mr_http_request *request, struct mr_slice host);
+
+/* request.c */
+struct mr_http_request *request_new(struct conn *conn);
+void request_free(struct mr_http_request *request); /* to the spare ones */
+void request_destroy(struct mr_http_request *request);
+/* Adds to the body within its limits: 0, or the status of a refusal. */
+int request_body_put(struct mr_http_request *request, const char *data, size_t size);
+const struct header *request_header(const struct mr_http_request *request, const char *name,
+                                    size_t *ret_count);
+void request_reply(struct mr_http_request *request, const struct mr_http_reply *reply);
+extern const char request_continue[]; /* the interim reply */
+
+#endif

@@ -1,0 +1,2 @@
+mr_test(unit http SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_http.c
+    ${CMAKE_CURRENT_LIST_DIR}/test_http_probes.c LINK mr_http)
