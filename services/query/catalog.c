@@ -1,0 +1,417 @@
+/*
+ * Which tables there are and what the store holds of each. A refresh is one job on the worker
+ * thread: list the topics, read new commits, bring new data files to the local cache, ask where the
+ * partitions end. The main thread then takes the result in: a new snapshot replaces the old one,
+ * which lives on in the jobs that pinned it, and the tail drops what the snapshot now holds (LAW
+ * 25).
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "clock/clock.h"
+#include "letter/letter.h"
+#include "query.h"
+
+enum { ASK_MS_MAX = 3000 };
+
+struct refresh {
+    struct mr_job job;
+    struct query *q;         /* only what belongs to the worker thread, and names and schemas */
+    struct table **tables;   /* as they were at submission */
+    struct snapshot **fresh; /* of each table: NULL = as before */
+    size_t tables_count;
+    struct mr_topic *topics;
+    size_t topics_count;
+    struct mr_offsets *ends; /* of each lane, asked at asked_us */
+    size_t ends_count;
+    int64_t asked_us;
+};
+
+/* ---- snapshots ---- */
+
+struct snapshot *
+snapshot_hold(struct snapshot *snapshot)
+{
+    atomic_fetch_add(&snapshot->holders, 1);
+    return snapshot;
+}
+
+void
+snapshot_drop(struct snapshot *snapshot)
+{
+    if (snapshot == NULL || atomic_fetch_sub(&snapshot->holders, 1) > 1)
+        return;
+    for (size_t i = 0; i < snapshot->files_count; i++)
+        free(snapshot->files[i]);
+    free(snapshot->files);
+    free(snapshot->parts);
+    if (snapshot->schema.count > 0)
+        mr_schema_fini(&snapshot->schema);
+    free(snapshot);
+}
+
+static struct snapshot *
+snapshot_new(void)
+{
+    struct snapshot *snapshot = mr_alloc(sizeof(*snapshot));
+    snapshot->version = -1;
+    atomic_init(&snapshot->holders, 1);
+    return snapshot;
+}
+
+/* ---- on the worker thread ---- */
+
+static int
+fetch_files(struct query *q, struct table *table, struct snapshot *snapshot, struct mr_err *err)
+{
+    size_t count = 0;
+    const struct mr_table_file *files = mr_table_files(table->delta, &count);
+    char cache[4096];
+    (void)snprintf(cache, sizeof(cache), "%s/cache", q->options.work_dir);
+    snapshot->files = mr_alloc((count + 1) * sizeof(*snapshot->files));
+    for (size_t i = 0; i < count; i++) {
+        if (mr_table_fetch(table->delta, &files[i], cache, &snapshot->files[i], err) != 0)
+            return err->code;
+        snapshot->files_count = i + 1;
+        snapshot->rows += files[i].rows;
+    }
+    return 0;
+}
+
+static int
+read_snapshot(struct query *q, struct table *table, struct snapshot **ret, struct mr_err *err)
+{
+    bool is_first = table->snapshot == NULL;
+    if (table->delta == NULL) {
+        char path[MR_TABLE_MAX + 8];
+        (void)snprintf(path, sizeof(path), "tables/%s", table->name);
+        struct mr_table_options options = {
+            .store = q->store, .sql = q->sql, .path = path, .work_dir = q->options.work_dir
+        };
+        int result = mr_table_open(&options, false, &table->delta, err);
+        if (result == MR_E(NOT_FOUND)) {
+            *err = (struct mr_err){ 0 };
+            *ret = is_first ? snapshot_new() : NULL;
+            return 0;
+        }
+        if (result != 0)
+            return result;
+    } else {
+        int commits = mr_table_refresh(table->delta, err);
+        if (commits <= 0 && !is_first && table->snapshot->version >= 0)
+            return commits;
+    }
+    struct snapshot *snapshot = snapshot_new();
+    size_t count = 0;
+    const struct mr_table_part *parts = mr_table_parts(table->delta, &count);
+    snapshot->version = mr_table_version(table->delta);
+    mr_schema_copy(mr_table_schema(table->delta), &snapshot->schema);
+    snapshot->parts = mr_alloc((count + 1) * sizeof(*parts));
+    snapshot->parts_count = count;
+    if (count > 0)
+        memcpy(snapshot->parts, parts, count * sizeof(*parts));
+    if (fetch_files(q, table, snapshot, err) != 0) {
+        snapshot_drop(snapshot);
+        return err->code;
+    }
+    *ret = snapshot;
+    return 0;
+}
+
+static int
+run_refresh(struct mr_job *job, struct mr_err *err)
+{
+    struct refresh *refresh = (struct refresh *)job;
+    struct query *q = refresh->q;
+
+    if (q->cluster_id == NULL &&
+        mr_bus_cluster_id(q->worker_bus, &q->cluster_id, ASK_MS_MAX, err) != 0)
+        return err->code;
+    if (mr_bus_topics(q->worker_bus, &refresh->topics, &refresh->topics_count, ASK_MS_MAX, err) !=
+        0)
+        return err->code;
+    refresh->asked_us = mr_wall_us();
+    if (mr_bus_offsets(q->worker_bus, NULL, refresh->ends, refresh->ends_count, ASK_MS_MAX, err) !=
+        0)
+        return err->code;
+    for (size_t i = 0; i < refresh->tables_count; i++)
+        if (read_snapshot(q, refresh->tables[i], &refresh->fresh[i], err) != 0)
+            return mr_fail_in(err, "table %s", refresh->tables[i]->name);
+    return 0;
+}
+
+/* ---- tables and lanes, on the main thread ---- */
+
+struct table *
+catalog_find(struct query *q, const char *name)
+{
+    for (size_t i = 0; i < q->tables_count; i++)
+        if (strcmp(q->tables[i]->name, name) == 0)
+            return q->tables[i];
+    return NULL;
+}
+
+static void
+set_contract(struct table *table, const struct mr_kind *contract)
+{
+    table->contract = contract;
+    table->schema = contract != NULL ? &contract->output : mr_letter_schema();
+    table->key = contract != NULL && contract->duplicates == MR_KEEP_FIRST ? contract->key_out : -1;
+}
+
+static struct table *
+find_or_add_table(struct query *q, const struct mr_topic_name *name)
+{
+    const struct mr_kind *contract = mr_contracts_find(q->contracts, name->kind);
+    const char *kind = name->role == MR_TOPIC_DEAD ? "dead" : name->kind;
+    char table_name[MR_TABLE_MAX + 1];
+
+    if (contract == NULL)
+        return NULL;
+    mr_table_name(name->tenant, kind, table_name);
+    struct table *table = catalog_find(q, table_name);
+    if (table != NULL || q->tables_count == QUERY_TABLES_MAX)
+        return table;
+    table = mr_alloc(sizeof(*table));
+    (void)snprintf(table->name, sizeof(table->name), "%s", table_name);
+    (void)snprintf(table->tenant, sizeof(table->tenant), "%s", name->tenant);
+    (void)snprintf(table->kind, sizeof(table->kind), "%s", kind);
+    set_contract(table, name->role == MR_TOPIC_DEAD ? NULL : contract);
+    q->tables = mr_realloc(q->tables, (q->tables_count + 1) * sizeof(*q->tables));
+    q->tables[q->tables_count++] = table;
+    return table;
+}
+
+static struct lane *
+find_lane(struct query *q, const char *topic, int32_t partition)
+{
+    for (size_t i = 0; i < q->lanes_count; i++)
+        if (q->lanes[i].part.partition == partition && strcmp(q->lanes[i].part.topic, topic) == 0)
+            return &q->lanes[i];
+    return NULL;
+}
+
+static void
+add_lane(struct query *q, struct table *table, const struct mr_topic *topic, int32_t partition)
+{
+    char id[2 * MR_TOPIC_ID_BYTES + 1];
+    q->lanes = mr_realloc(q->lanes, (q->lanes_count + 1) * sizeof(*q->lanes));
+    struct lane *lane = &q->lanes[q->lanes_count++];
+    *lane = (struct lane){ .table = table };
+    (void)snprintf(lane->part.topic, sizeof(lane->part.topic), "%s", topic->name);
+    memcpy(lane->part.topic_id, topic->id, sizeof(topic->id));
+    lane->part.partition = partition;
+    mr_hex(topic->id, sizeof(topic->id), id);
+    (void)snprintf(lane->app_id, sizeof(lane->app_id), "%s/%s/%s/%s/%d",
+                   q->options.service.pipeline, q->cluster_id, id, topic->name, (int)partition);
+}
+
+static void
+take_topics(struct query *q, const struct refresh *refresh)
+{
+    for (size_t i = 0; i < refresh->topics_count; i++) {
+        const struct mr_topic *topic = &refresh->topics[i];
+        struct mr_topic_name name;
+        if (!mr_topic_parse(topic->name, &name) ||
+            (name.role != MR_TOPIC_CLEAN && name.role != MR_TOPIC_DEAD))
+            continue;
+        struct table *table = find_or_add_table(q, &name);
+        for (int32_t p = 0; table != NULL && p < topic->partitions; p++)
+            if (find_lane(q, topic->name, p) == NULL && q->lanes_count < QUERY_LANES_MAX)
+                add_lane(q, table, topic, p);
+    }
+    q->is_surveyed = true;
+}
+
+static int64_t
+covered_by(const struct snapshot *snapshot, const struct lane *lane)
+{
+    for (size_t i = 0; i < snapshot->parts_count; i++)
+        if (strcmp(snapshot->parts[i].app_id, lane->app_id) == 0)
+            return snapshot->parts[i].next;
+    return 0;
+}
+
+/* Sets what the snapshot covers; true when the reader has to be told. */
+static bool
+cover(struct lane *lane)
+{
+    int64_t covered = covered_by(lane->table->snapshot, lane);
+    bool is_new = !lane->is_known;
+    if (covered > lane->covered)
+        lane->covered = covered;
+    lane->is_known = true;
+    if (lane->next >= lane->covered && !is_new)
+        return false;
+    lane->next = lane->covered;
+    return true;
+}
+
+static int
+take_snapshots(struct query *q, struct refresh *refresh, struct mr_err *err)
+{
+    bool must_assign = false;
+    for (size_t i = 0; i < refresh->tables_count; i++) {
+        struct table *table = refresh->tables[i];
+        if (refresh->fresh[i] == NULL)
+            continue;
+        snapshot_drop(table->snapshot);
+        table->snapshot = refresh->fresh[i];
+        refresh->fresh[i] = NULL;
+    }
+    for (size_t i = 0; i < q->lanes_count; i++)
+        if (q->lanes[i].table->snapshot != NULL)
+            must_assign = cover(&q->lanes[i]) || must_assign;
+    for (size_t i = 0; i < q->tables_count; i++)
+        tail_prune(q, q->tables[i]);
+    return must_assign ? tail_assign(q, err) : 0;
+}
+
+/* A lane that was at its end when the broker was asked holds everything up to that time. */
+static void
+take_ends(struct query *q, const struct refresh *refresh)
+{
+    for (size_t i = 0; i < refresh->ends_count; i++) {
+        struct lane *lane = &q->lanes[i];
+        if (refresh->ends[i].end <= lane->next && lane->end_us < refresh->asked_us)
+            lane->end_us = refresh->asked_us;
+        lane->part.end = refresh->ends[i].end;
+        lane->part.log_start = refresh->ends[i].log_start;
+    }
+}
+
+/* ---- the job ---- */
+
+static void
+refresh_free(struct refresh *refresh)
+{
+    for (size_t i = 0; i < refresh->tables_count; i++)
+        snapshot_drop(refresh->fresh[i]);
+    free(refresh->tables);
+    free(refresh->fresh);
+    free(refresh->topics);
+    free(refresh->ends);
+    free(refresh);
+}
+
+static int
+submit(struct query *q, struct mr_err *err)
+{
+    struct refresh *refresh = mr_alloc(sizeof(*refresh));
+    refresh->job.run = run_refresh;
+    refresh->q = q;
+    refresh->tables_count = q->tables_count;
+    refresh->tables = mr_alloc((q->tables_count + 1) * sizeof(*refresh->tables));
+    refresh->fresh = mr_alloc((q->tables_count + 1) * sizeof(struct snapshot *));
+    if (q->tables_count > 0)
+        memcpy(refresh->tables, q->tables, q->tables_count * sizeof(*q->tables));
+    refresh->ends = mr_alloc((q->lanes_count + 1) * sizeof(*refresh->ends));
+    refresh->ends_count = q->lanes_count;
+    for (size_t i = 0; i < q->lanes_count; i++)
+        refresh->ends[i] = (struct mr_offsets){ .topic = q->lanes[i].part.topic,
+                                                .partition = q->lanes[i].part.partition };
+    if (mr_worker_submit(q->worker, &refresh->job, err) != 0) {
+        refresh_free(refresh);
+        return err->code;
+    }
+    q->is_refreshing = true;
+    return 0;
+}
+
+static int
+take_in(struct query *q, struct refresh *refresh, struct mr_err *err)
+{
+    size_t tables_before = q->tables_count, lanes_before = q->lanes_count;
+    if (refresh->job.result != 0) {
+        *err = refresh->job.err;
+        return err->code;
+    }
+    take_ends(q, refresh);
+    take_topics(q, refresh);
+    if (q->tables_count > tables_before || q->lanes_count > lanes_before)
+        q->refresh_ms = 0; /* new ones are waiting for their snapshot */
+    return take_snapshots(q, refresh, err);
+}
+
+int
+catalog_step(struct query *q, struct mr_err *err)
+{
+    if (q->is_refreshing) {
+        struct refresh *refresh = (struct refresh *)mr_worker_done(q->worker, 0);
+        if (refresh == NULL)
+            return 0;
+        q->is_refreshing = false;
+        q->refresh_ms = mr_now_ms() + q->options.refresh_ms;
+        int result = take_in(q, refresh, err);
+        refresh_free(refresh);
+        return result;
+    }
+    if (mr_now_ms() < q->refresh_ms)
+        return 0;
+    return submit(q, err);
+}
+
+/* ---- open, reload, close ---- */
+
+int
+catalog_open(struct query *q, struct mr_err *err)
+{
+    const struct mr_service_options *common = &q->options.service;
+    struct mr_bus_options bus = { common->bootstrap, common->kafka_config, "millrace-query" };
+    struct mr_store_options store = { .s3_endpoint = common->s3_endpoint };
+    const char *const dirs[] = { q->options.work_dir, NULL };
+    struct mr_sql_options sql = { .dirs = dirs };
+    struct mr_reader_options reader = { .queue_bytes_max = common->memory / 8 };
+
+    q->worker = mr_worker_open(1);
+    if (mr_bus_open(&bus, &q->bus, err) != 0 || mr_bus_open(&bus, &q->worker_bus, err) != 0 ||
+        mr_reader_open(q->bus, &reader, &q->reader, err) != 0 ||
+        mr_store_open(common->store, &store, &q->store, err) != 0)
+        return err->code;
+    return mr_sql_open(&sql, &q->sql, err);
+}
+
+int
+catalog_reload(struct query *q, struct mr_err *err)
+{
+    MR_CLEANUP(mr_contracts_closep) struct mr_contracts *next = NULL;
+    if (mr_contracts_open(q->options.service.kinds, &next, err) != 0 ||
+        mr_contracts_compatible(q->contracts, next, err) != 0)
+        return err->code;
+    for (size_t i = 0; i < q->tables_count; i++) {
+        struct table *table = q->tables[i];
+        if (table->contract == NULL)
+            continue;
+        set_contract(table, mr_contracts_find(next, table->kind));
+        tail_close_segment(table); /* rows behind this one may have more columns */
+    }
+    for (size_t i = 0; i < q->lanes_count; i++)
+        q->lanes[i].is_blocked = false;
+    /* The old contracts live on: jobs and segments that were made with them hold their schemas. */
+    (void)MR_TAKE(q->contracts);
+    q->contracts = MR_TAKE(next);
+    q->refresh_ms = 0;
+    return tail_assign(q, err);
+}
+
+void
+catalog_close(struct query *q)
+{
+    mr_worker_close(q->worker);
+    for (size_t i = 0; i < q->tables_count; i++) {
+        struct table *table = q->tables[i];
+        tail_drop_table(table);
+        snapshot_drop(table->snapshot);
+        mr_table_close(table->delta);
+        free(table);
+    }
+    free(q->tables);
+    free(q->lanes);
+    free(q->slots);
+    mr_reader_close(q->reader);
+    mr_bus_close(q->bus);
+    mr_bus_close(q->worker_bus);
+    mr_sql_close(q->sql);
+    mr_store_close(q->store);
+    mr_contracts_close(q->contracts);
+}
