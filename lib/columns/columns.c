@@ -169,6 +169,14 @@ mr_column_put_text(struct mr_column *column, struct mr_slice value)
     ((uint32_t *)column->values)[row] = (uint32_t)need;
 }
 
+void
+mr_column_put_list(struct mr_column *column)
+{
+    MR_ASSERT(column->child != NULL && column->child->rows <= UINT32_MAX);
+    size_t row = next_row(column, true);
+    ((uint32_t *)column->values)[row] = (uint32_t)column->child->rows;
+}
+
 static void
 init(struct mr_column *column, const struct mr_field *field)
 {
@@ -309,9 +317,7 @@ struct mr_column *
 mr_columns_list(struct mr_columns *columns, size_t c)
 {
     struct mr_column *column = open_column(columns, c);
-    MR_ASSERT(column->child != NULL);
-    size_t row = next_row(column, true);
-    ((uint32_t *)column->values)[row] = (uint32_t)column->child->rows;
+    mr_column_put_list(column); /* mr_columns_end_row moves its end behind its elements */
     return column->child;
 }
 
@@ -331,6 +337,16 @@ mr_columns_end_row(struct mr_columns *columns)
         ((uint32_t *)column->values)[columns->rows] = (uint32_t)column->child->rows;
     }
     columns->rows++;
+}
+
+void
+mr_columns_end_rows(struct mr_columns *columns, size_t count)
+{
+    MR_ASSERT(columns->mapping == NULL);
+    MR_ASSERT(count <= MR_ROWS_MAX - columns->rows);
+    for (size_t c = 0; c < columns->count; c++)
+        MR_ASSERT(columns->columns[c].rows == columns->rows + count);
+    columns->rows += count;
 }
 
 void

@@ -91,6 +91,10 @@ void mr_column_put_bool(struct mr_column *column, bool value);
 void mr_column_put_text(struct mr_column *column, struct mr_slice value);
 void mr_column_put_null(struct mr_column *column);
 void mr_columns_end_row(struct mr_columns *columns);
+/* Column by column: put count values into each column (a list: its elements into child, then
+ * mr_column_put_list, which ends it), then end the rows together. */
+void mr_column_put_list(struct mr_column *column);
+void mr_columns_end_rows(struct mr_columns *columns, size_t count);
 /* Takes back the values of an unfinished row (a record that failed half-way). */
 void mr_columns_drop_row(struct mr_columns *columns);
 

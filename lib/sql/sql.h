@@ -43,9 +43,13 @@ int mr_sql_prepare(struct mr_sql *sql, const char *text, struct mr_statement **r
                    struct mr_err *err);
 void mr_statement_close(struct mr_statement *statement);
 void mr_statement_closep(struct mr_statement **statement);
-/* Columns of the result; HUGEINT and other types that we do not keep come as DOUBLE or STRING. */
+/* Columns of the result. Small integers come as INTEGER; UINTEGER and DECIMAL(18,0) or less as
+ * LONG; HUGEINT (the type of sum() over integers), UBIGINT, FLOAT and other DECIMAL as DOUBLE; DATE
+ * and every TIMESTAMP as TIMESTAMP; what else there is as STRING. */
 const struct mr_schema *mr_statement_schema(const struct mr_statement *statement);
-/* Starts the statement; its rows stream. INVALID with the engine's own text when SQL fails. */
+/* Starts the statement; its rows stream. INVALID with the engine's own text when SQL fails,
+ * TOO_LARGE when memory_max is reached, CANCELLED after mr_sql_interrupt. An instance has one open
+ * result at a time: close it before anything else is run. */
 int mr_statement_run(struct mr_statement *statement, struct mr_result **ret, struct mr_err *err);
 /* Appends the next rows (about 2,048) to to, a batch of the statement's schema; returns how many,
  * 0 at the end. */
@@ -59,6 +63,11 @@ void mr_result_closep(struct mr_result **result);
  * what was found and why it cannot stay. */
 int mr_sql_check_map(struct mr_sql *sql, const char *text, const char *relation,
                      struct mr_err *err);
+/* text, a SELECT that mr_sql_check_map takes, with expressions ('value AS "name"') put behind its
+ * columns: one pass gives both. Appended to ret_text. */
+int mr_sql_extend(struct mr_sql *sql, const char *text, const char *relation,
+                  const char *const *expressions, size_t count, struct mr_buf *ret_text,
+                  struct mr_err *err);
 /* Is text one SELECT that reads nothing but the named relations and macros (for people's SQL)? */
 int mr_sql_check_select(struct mr_sql *sql, const char *text, const char *const *relations,
                         struct mr_err *err);
@@ -67,7 +76,7 @@ int mr_sql_check_select(struct mr_sql *sql, const char *text, const char *const 
 struct mr_column_stats {
     bool has_bounds;       /* false: lists, long text, NaN, all NULL */
     char min[96], max[96]; /* JSON values as Delta's stats hold them */
-    int64_t null_count;
+    int64_t null_count;    /* of lists: not known, 0 */
 };
 struct mr_file_stats {
     int64_t rows, bytes;
