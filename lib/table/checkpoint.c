@@ -210,7 +210,7 @@ static int
 publish(struct mr_table *table, const char *path, struct mr_err *err)
 {
     const struct mr_snapshot *snapshot = &table->snapshot;
-    int64_t rows;
+    int64_t rows = 0;
     struct stat file;
     if (count_rows(table->sql, path, &rows, err) != 0)
         return err->code;
