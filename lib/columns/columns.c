@@ -259,9 +259,7 @@ mr_columns_freep(struct mr_columns **columns)
 void
 mr_columns_reset(struct mr_columns *columns)
 {
-    MR_ASSERT(columns->mapping == NULL);
-    columns->rows = 0;
-    mr_columns_drop_row(columns);
+    mr_columns_cut(columns, 0);
 }
 
 size_t
@@ -352,9 +350,17 @@ mr_columns_end_rows(struct mr_columns *columns, size_t count)
 void
 mr_columns_drop_row(struct mr_columns *columns)
 {
+    mr_columns_cut(columns, columns->rows);
+}
+
+void
+mr_columns_cut(struct mr_columns *columns, size_t rows)
+{
     MR_ASSERT(columns->mapping == NULL);
+    MR_ASSERT(rows <= columns->rows);
+    columns->rows = rows;
     for (size_t c = 0; c < columns->count; c++)
-        cut(&columns->columns[c], columns->rows);
+        cut(&columns->columns[c], rows);
 }
 
 /* ---- reading ---- */

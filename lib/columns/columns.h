@@ -97,6 +97,8 @@ void mr_column_put_list(struct mr_column *column);
 void mr_columns_end_rows(struct mr_columns *columns, size_t count);
 /* Takes back the values of an unfinished row (a record that failed half-way). */
 void mr_columns_drop_row(struct mr_columns *columns);
+/* Keeps the first rows, at most as many as there are. */
+void mr_columns_cut(struct mr_columns *columns, size_t rows);
 
 /* Read. Row indices below columns->rows (or column->rows for a child). */
 size_t mr_column_value_bytes(const struct mr_column *column); /* of one of values */

@@ -141,6 +141,21 @@ reset_keeps_memory_and_nothing_else(void **state)
 }
 
 static void
+a_batch_is_cut_to_its_first_rows(void **state)
+{
+    (void)state;
+    MR_CLEANUP(mr_columns_freep) struct mr_columns *plain = mr_columns_new(&schema);
+    MR_CLEANUP(mr_columns_freep) struct mr_columns *cut = mr_columns_new(&schema);
+    for (int n = 0; n < 500; n++) {
+        put_row(cut, n);
+        if (n < 123)
+            put_row(plain, n);
+    }
+    mr_columns_cut(cut, 123);
+    assert_same(plain, cut);
+}
+
+static void
 a_mapped_batch_equals_its_source_and_copies_row_by_row(void **state)
 {
     (void)state;
@@ -259,6 +274,7 @@ main(void)
         cmocka_unit_test(an_unfinished_row_is_taken_back_whole),
         cmocka_unit_test(an_unfinished_row_is_not_written),
         cmocka_unit_test(reset_keeps_memory_and_nothing_else),
+        cmocka_unit_test(a_batch_is_cut_to_its_first_rows),
         cmocka_unit_test(a_mapped_batch_equals_its_source_and_copies_row_by_row),
         cmocka_unit_test(a_batch_without_rows_maps),
         cmocka_unit_test(damage_anywhere_is_corrupt_or_harmless),
