@@ -1,0 +1,251 @@
+/*
+ * The step: take back what the worker has finished, close works that are due, hand over the next
+ * ones, then read. Reading waits a little for the worker before it pauses partitions, since a
+ * paused partition loses what was fetched of it.
+ */
+#include "archive.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "clock/clock.h"
+#include "millrace/v1/rpc.pb-c.h"
+#include "private.h"
+
+/* ---- open and close ---- */
+
+static int
+open_parts(struct archive *archive, struct mr_err *err)
+{
+    const struct archive_options *options = &archive->options;
+    struct mr_reader_options reader = { .group = options->group,
+                                        .instance = options->instance,
+                                        .queue_bytes_max = options->queue_bytes_max };
+    if (mr_contracts_open(options->kinds, &archive->contracts, err) != 0 ||
+        mr_reader_open(options->bus, &reader, &archive->reader, err) != 0)
+        return err->code;
+    return archive_subscribe(archive, err);
+}
+
+int
+archive_open(const struct archive_options *options, struct archive **ret, struct mr_err *err)
+{
+    MR_ASSERT(options->queue_bytes_max > 0 && options->held_bytes_max > 0);
+    const char *cluster;
+    struct archive *archive = mr_alloc(sizeof(*archive));
+    archive->options = *options;
+    mr_arena_init(&archive->arena);
+    archive_cells(archive);
+    if (mr_bus_cluster_id(options->bus, &cluster, ASK_MS_MAX, err) != 0) {
+        mr_sql_close(options->sql);
+        mr_store_close(options->store);
+    } else if (keeper_open(options->store, options->sql, options->pipeline, cluster,
+                           options->work_dir, &archive->keeper, err) == 0) {
+        archive->worker = mr_worker_open(QUEUE_MAX);
+        (void)open_parts(archive, err);
+    }
+    if (err->code != 0) {
+        archive_close(archive);
+        return err->code;
+    }
+    *ret = archive;
+    return 0;
+}
+
+void
+archive_close(struct archive *archive)
+{
+    if (archive == NULL)
+        return;
+    archive_forget(archive);
+    while (archive->worker != NULL && mr_worker_pending(archive->worker) > 0)
+        work_free((struct work *)mr_worker_done(archive->worker, CLOSE_WAIT_MS));
+    mr_worker_close(archive->worker);
+    keeper_close(archive->keeper);
+    mr_reader_close(archive->reader);
+    mr_contracts_close(archive->contracts);
+    for (size_t i = 0; i < archive->retired_count; i++)
+        mr_contracts_close(archive->retired[i]);
+    free(archive->retired);
+    mr_arena_fini(&archive->arena);
+    free(archive);
+}
+
+/* ---- contracts ---- */
+
+static bool
+is_newer(const struct mr_contracts *now, const struct mr_contracts *next, bool *ret_kinds_differ)
+{
+    bool newer = false;
+    *ret_kinds_differ = mr_contracts_count(now) != mr_contracts_count(next);
+    for (size_t i = 0; i < mr_contracts_count(next); i++) {
+        const struct mr_kind *kind = mr_contracts_at(next, i);
+        const struct mr_kind *old = mr_contracts_find(now, kind->name);
+        *ret_kinds_differ |= old == NULL;
+        newer |= old == NULL || kind->version > old->version;
+    }
+    return newer || *ret_kinds_differ;
+}
+
+int
+archive_reload(struct archive *archive, struct mr_err *err)
+{
+    struct mr_contracts *next = NULL;
+    bool kinds_differ;
+    if (mr_contracts_open(archive->options.kinds, &next, err) != 0)
+        return err->code;
+    if (mr_contracts_compatible(archive->contracts, next, err) != 0 ||
+        !is_newer(archive->contracts, next, &kinds_differ)) {
+        mr_contracts_close(next);
+        return err->code;
+    }
+    archive->retired =
+        mr_realloc(archive->retired, (archive->retired_count + 1) * sizeof(*archive->retired));
+    archive->retired[archive->retired_count++] = archive->contracts;
+    archive->contracts = next;
+    for (size_t i = 0; i < archive->targets_count; i++) {
+        struct target *target = archive->targets[i];
+        sink_close(&target->sink);
+        if (target->kind != NULL)
+            target->kind = mr_contracts_find(next, target->kind_name);
+    }
+    for (size_t i = 0; i < archive->parts_count; i++)
+        if (archive->parts[i].waits_for_contract) {
+            archive->parts[i].waits_for_contract = false;
+            archive->parts[i].trouble[0] = '\0';
+        }
+    return kinds_differ ? archive_subscribe(archive, err) : 0;
+}
+
+/* ---- the step ---- */
+
+static int
+take_back(struct archive *archive, int wait_ms, struct mr_err *err)
+{
+    struct mr_job *job;
+    while ((job = mr_worker_done(archive->worker, wait_ms)) != NULL) {
+        struct work *work = (struct work *)job;
+        int code = work->type == WORK_START ? archive_started(archive, work, err)
+                                            : archive_settled(archive, work, err);
+        if (code != 0)
+            return code;
+        wait_ms = 0;
+    }
+    return 0;
+}
+
+static bool
+is_blocked(const struct archive *archive)
+{
+    bool blocked = false;
+    for (size_t i = 0; i < archive->parts_count; i++) {
+        const struct part *part = &archive->parts[i];
+        bool stands_anyway = !part->is_ours || part->trouble[0] != '\0';
+        blocked |= !stands_anyway && !archive_may_flow(archive, part);
+    }
+    return blocked;
+}
+
+static int
+pause_parts(struct archive *archive, struct mr_err *err)
+{
+    for (size_t i = 0; i < archive->parts_count; i++) {
+        struct part *part = &archive->parts[i];
+        bool pause = !archive_may_flow(archive, part);
+        if (pause != part->paused) {
+            if (mr_reader_pause(archive->reader, (uint32_t)i, pause, err) != 0)
+                return err->code;
+            part->paused = pause;
+        }
+    }
+    return 0;
+}
+
+static int
+read_some(struct archive *archive, int wait_ms, struct mr_err *err)
+{
+    struct mr_batch batch;
+    int count = mr_reader_poll(archive->reader, POLL_RECORDS_MAX, wait_ms, &batch, err);
+    if (count < 0)
+        return count;
+    int code = 0;
+    switch (batch.event) {
+    case MR_BUS_ASSIGNED:
+        code = archive_assigned(archive, &batch, err);
+        break;
+    case MR_BUS_REVOKED:
+    case MR_BUS_LOST:
+        code = archive_released(archive, err);
+        break;
+    case MR_BUS_RECORDS:
+        code = archive_take(archive, batch.records, batch.count, err);
+        break;
+    }
+    return code != 0 ? code : count;
+}
+
+/* Settled works, due works, the worker's next ones. */
+static int
+tend(struct archive *archive, int wait_ms, struct mr_err *err)
+{
+    if (take_back(archive, wait_ms, err) != 0 || archive_start_again(archive, err) != 0)
+        return err->code;
+    archive_rotate(archive, false);
+    return archive_submit(archive, err);
+}
+
+int
+archive_step(struct archive *archive, int wait_ms, struct mr_err *err)
+{
+    if (tend(archive, 0, err) != 0)
+        return err->code;
+    int64_t now_ms = mr_now_ms();
+    bool blocked = is_blocked(archive);
+    if (!blocked)
+        archive->blocked_ms = 0;
+    else if (archive->blocked_ms == 0)
+        archive->blocked_ms = now_ms;
+    int busy_wait_ms = wait_ms < WORKER_WAIT_MS ? wait_ms : WORKER_WAIT_MS;
+    bool waits = blocked && now_ms - archive->blocked_ms < PATIENCE_MS;
+    if (waits || archive->phase == PHASE_RESOLVING) {
+        if (tend(archive, busy_wait_ms, err) != 0)
+            return err->code;
+    } else if (pause_parts(archive, err) != 0) {
+        return err->code;
+    }
+    int count = 0;
+    if (!waits)
+        count = read_some(archive, mr_worker_pending(archive->worker) > 0 ? busy_wait_ms : wait_ms,
+                          err);
+    if (count < 0 || archive_survey(archive, err) != 0)
+        return err->code;
+    archive_answer(archive);
+    return count;
+}
+
+bool
+archive_flush(struct archive *archive)
+{
+    archive_rotate(archive, true);
+    for (size_t i = 0; i < archive->parts_count; i++)
+        if (archive->parts[i].held > 0)
+            return false;
+    return true;
+}
+
+int
+archive_drain(struct archive *archive, struct mr_err *err)
+{
+    int64_t deadline_ms = mr_now_ms() + DRAIN_MS_MAX;
+    while (archive->phase == PHASE_FLOWING && !archive_flush(archive)) {
+        if (mr_now_ms() > deadline_ms)
+            return mr_fail(err, MR_E(TIMEOUT), MR_FATAL, "not everything could be written: %s",
+                           archive->trouble);
+        if (archive_submit(archive, err) != 0 || take_back(archive, WORKER_WAIT_MS, err) != 0)
+            return err->code;
+    }
+    archive->survey_ms = 0;
+    (void)archive_survey(archive, err);
+    archive_answer(archive);
+    return err->code;
+}

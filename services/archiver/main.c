@@ -1,0 +1,158 @@
+/*
+ * millrace-archiver: reads raw topics T into raw objects, and T.clean and T.dead into Delta tables.
+ * Every offset is in the archive exactly once: objects are created once and never overwritten, and
+ * a table's commit carries the offsets that it holds.
+ */
+#include <stdio.h>
+
+#include "archive.h"
+#include "bus/bus.h"
+#include "service/service.h"
+
+static const char name[] = "millrace-archiver";
+
+struct options {
+    struct mr_service_options service;
+    struct archive_rotation raw, table;
+    const char *work_dir;
+};
+
+static const struct mr_opt options_table[] = {
+    { "raw-records", MR_OPT_INT, offsetof(struct options, raw.records), "50000", 1, 10000000, NULL,
+      "Records in one raw object at most; 1 makes an object of each record.", false },
+    { "raw-bytes", MR_OPT_BYTES, offsetof(struct options, raw.bytes), "8M", 1, 1 << 30, NULL,
+      "A raw object is written when it has reached so many bytes.", false },
+    { "raw-age", MR_OPT_MS, offsetof(struct options, raw.age_ms), "10s", 10, 86400000, NULL,
+      "A raw object is written so long after its first record, full or not.", false },
+    { "table-rows", MR_OPT_INT, offsetof(struct options, table.records), "100000", 1, 10000000,
+      NULL, "Rows in one commit at most.", false },
+    { "table-bytes", MR_OPT_BYTES, offsetof(struct options, table.bytes), "24M", 1, 1 << 30, NULL,
+      "A commit is made when its rows have reached so many bytes in memory.", false },
+    { "table-age", MR_OPT_MS, offsetof(struct options, table.age_ms), "5s", 10, 86400000, NULL,
+      "A commit is made so long after its first row, full or not.", false },
+    { "work-dir", MR_OPT_TEXT, offsetof(struct options, work_dir), "/var/tmp/millrace-archiver", 1,
+      1000, NULL,
+      "Local folder for data files that are being made, and for copies of a table's files where "
+      "equal keys are looked for.",
+      false },
+    { 0 },
+};
+
+struct process {
+    struct options options;
+    struct mr_bus *bus;
+    struct archive *archive;
+    bool is_wrong_place; /* ended because archive and topics do not belong together */
+};
+
+static int
+remember(struct process *p, int result, const struct mr_err *err)
+{
+    p->is_wrong_place |= result < 0 && err->code == MR_E(IDENTITY);
+    return result;
+}
+
+static int
+step(void *self, struct mr_err *err)
+{
+    struct process *p = self;
+    return remember(p, archive_step(p->archive, 100, err), err);
+}
+
+static int
+drain(void *self, struct mr_err *err)
+{
+    struct process *p = self;
+    return archive_drain(p->archive, err);
+}
+
+static int
+reload(void *self, struct mr_err *err)
+{
+    struct process *p = self;
+    return archive_reload(p->archive, err);
+}
+
+static bool
+ready(void *self, char *ret_why, size_t size)
+{
+    struct process *p = self;
+    return archive_ready(p->archive, ret_why, size);
+}
+
+static void
+status(void *self, struct mr_buf *ret_json)
+{
+    struct process *p = self;
+    archive_status(p->archive, ret_json);
+}
+
+static void
+call(void *self, struct mr_rpc_call *rpc)
+{
+    struct process *p = self;
+    archive_call(p->archive, rpc);
+}
+
+static const struct mr_service_ops ops = { step, drain, reload, ready, status, call };
+
+static int
+open_parts(struct process *p, struct mr_service *service, struct mr_err *err)
+{
+    const struct mr_service_options *common = &p->options.service;
+    MR_CLEANUP(mr_store_closep) struct mr_store *store = NULL;
+    MR_CLEANUP(mr_sql_closep) struct mr_sql *sql = NULL;
+    MR_CLEANUP(mr_freep) char *group = mr_printf("%s.archiver", common->pipeline);
+    MR_CLEANUP(mr_freep) char *member = mr_printf("%s.%s", group, mr_service_instance(service));
+    struct mr_bus_options bus = { common->bootstrap, common->kafka_config, name };
+    struct mr_store_options remote = { .s3_endpoint = common->s3_endpoint };
+    const char *const dirs[] = { p->options.work_dir, NULL };
+    /* Of the budget an eighth each goes to what is fetched and to the process itself. */
+    struct mr_sql_options engine = { .memory_max = common->memory * 3 / 8, .dirs = dirs };
+    if (mr_store_open(common->store, &remote, &store, err) != 0 ||
+        mr_store_probe(store, err) != 0 || mr_sql_open(&engine, &sql, err) != 0 ||
+        mr_bus_open(&bus, &p->bus, err) != 0)
+        return err->code;
+    struct archive_options archive = {
+        .bus = p->bus,
+        .store = MR_TAKE(store),
+        .sql = MR_TAKE(sql),
+        .kinds = common->kinds,
+        .pipeline = common->pipeline,
+        .group = group,
+        .instance = member,
+        .work_dir = p->options.work_dir,
+        .queue_bytes_max = common->memory / 8,
+        .held_bytes_max = common->memory * 3 / 8,
+        .raw = p->options.raw,
+        .table = p->options.table,
+        .metrics = mr_service_metrics(service),
+    };
+    return archive_open(&archive, &p->archive, err);
+}
+
+int
+main(int argc, char **argv)
+{
+    static struct process p;
+    struct mr_service *service = NULL;
+    struct mr_err err = { 0 };
+    const struct mr_conf conf = { .process = name,
+                                  .summary = "Keeps raw, clean and dead events in a store: raw "
+                                             "objects and Delta tables.",
+                                  .tables = { mr_service_opts, options_table, NULL } };
+    const struct mr_metric *const tables[] = { archive_metrics, NULL };
+    const size_t counts[] = { archive_metrics_count };
+
+    int result = mr_conf_load(&conf, &p.options, argc, argv, &err);
+    if (result > 0)
+        return 0;
+    if (result < 0 ||
+        mr_service_open(name, &p.options.service, tables, counts, &service, &err) != 0 ||
+        open_parts(&p, service, &err) != 0)
+        return mr_service_refuse(name, &err);
+    int code = mr_service_run(service, &ops, &p);
+    archive_close(p.archive);
+    mr_bus_close(p.bus);
+    return p.is_wrong_place ? 2 : code;
+}
