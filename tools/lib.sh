@@ -23,12 +23,12 @@ dep() {
     say "getting $name ..."
     rm -rf "$place.new" && mkdir -p "$place.new/out"
     cd "$place.new" || exit
-    trap '[ $? -eq 0 ] || say "$name: $(tail -n 1 log | sed "s/^$me: //") (all of it: $place.new/log)"' EXIT
+    trap '[ $? -eq 0 ] || say "$name: $(tail -n 1 log | sed "s/^$me: //") (all of it: $place.new/log)" 2>&8' EXIT
     "$@" >log 2>&1 9>&-
     echo "$stamp" >out/.stamp
     rm -rf "$place" && mv out "$place" && rm -rf "$place.new"
     say "$name is here after $((SECONDS - begin)) s"
-  ) 9>"$deps/.lock-${name//\//-}"
+  ) 8>&2 9>"$deps/.lock-${name//\//-}"
 }
 dep_is() { [ "$(cat "$1/.stamp" 2>/dev/null)" = "$2" ]; }
 
@@ -77,7 +77,7 @@ serve() {
     configure
     if [ -s "$dir/log" ]; then mv "$dir/log" "$dir/log.old"; fi
     : >"$dir/log"
-    setsid "$@" >"$dir/log" 2>&1 </dev/null 9>&- &
+    setsid "$@" >"$dir/log" 2>&1 </dev/null 8>&- 9>&- &
     echo $! >"$dir/pid"
     if await_ready "$ready"; then
       echo "$port" >"$dir/port"
