@@ -20,7 +20,7 @@ struct mr_clean_kind {
     struct mr_statement *statement;
     size_t rules_count;
     char *rules[MR_RULES_MAX];       /* names, and below what is counted */
-    char *expressions[MR_RULES_MAX]; /* 'CAST((..) AS BOOLEAN) AS "name"' */
+    char *expressions[MR_RULES_MAX]; /* '(..) AS "name"' */
     struct mr_columns *rows;         /* of the statement: output, then rules */
     struct mr_columns *part;         /* some of the input, when halving */
     struct mr_columns view;          /* rows without the columns of the rules */
@@ -53,8 +53,8 @@ add_rule(struct mr_clean_kind *kind, const char *line, size_t size, struct mr_er
         return mr_fail(err, MR_E(INVALID), MR_FATAL, "more than %d rules", MR_RULES_MAX);
     size_t i = kind->rules_count++;
     kind->rules[i] = mr_strndup(line, name_size);
-    kind->expressions[i] = mr_printf("CAST((%.*s) AS BOOLEAN) AS \"rule %s\"",
-                                     (int)(size - name_size - 1), colon + 1, kind->rules[i]);
+    kind->expressions[i] =
+        mr_printf("(%.*s) AS \"rule %s\"", (int)(size - name_size - 1), colon + 1, kind->rules[i]);
     for (size_t other = 0; other < i; other++)
         if (strcmp(kind->rules[other], kind->rules[i]) == 0)
             return mr_fail(err, MR_E(INVALID), MR_FATAL, "rule '%s' stands there twice",
@@ -78,8 +78,20 @@ find_rules(struct mr_clean_kind *kind, struct mr_err *err)
 
 /* ---- open ---- */
 
+/* The engine refuses an impossible cast only when it meets a row: too late, all rows would die. */
+static bool
+is_castable(const struct mr_field *from, const struct mr_field *to)
+{
+    static const bool is_number[MR_TYPE_COUNT] = {
+        [MR_TYPE_INTEGER] = true, [MR_TYPE_LONG] = true, [MR_TYPE_DOUBLE] = true
+    };
+    return from->is_list == to->is_list &&
+           (from->type == to->type || from->type == MR_TYPE_STRING || to->type == MR_TYPE_STRING ||
+            (is_number[from->type] && is_number[to->type]));
+}
+
 static int
-check_names(const struct mr_clean_kind *kind, struct mr_err *err)
+check_columns(const struct mr_clean_kind *kind, struct mr_err *err)
 {
     MR_CLEANUP(mr_statement_closep) struct mr_statement *plain = NULL;
     const struct mr_schema *wanted = &kind->kind->output;
@@ -95,6 +107,13 @@ check_names(const struct mr_clean_kind *kind, struct mr_err *err)
             return mr_fail(err, MR_E(INVALID), MR_FATAL,
                            "column %zu is '%s', the table's field '%s' belongs there", c + 1,
                            given->fields[c].name, wanted->fields[c].name);
+        if (!is_castable(&given->fields[c], &wanted->fields[c]))
+            return mr_fail(err, MR_E(INVALID), MR_FATAL,
+                           "column %zu, '%s', is %s%s, the table's field is %s%s", c + 1,
+                           given->fields[c].name, mr_type_delta(given->fields[c].type),
+                           given->fields[c].is_list ? " list" : "",
+                           mr_type_delta(wanted->fields[c].type),
+                           wanted->fields[c].is_list ? " list" : "");
     }
     if (given->count > wanted->count)
         return mr_fail(err, MR_E(INVALID), MR_FATAL, "column %zu, '%s', is more than the table has",
@@ -127,7 +146,16 @@ prepare(struct mr_clean_kind *kind, struct mr_err *err)
     mr_buf_printf(&text, " FROM (%s)", inner.data);
     if (text.failed)
         return mr_fail(err, MR_E(TOO_LARGE), MR_FATAL, "the text is too long");
-    return mr_sql_prepare(kind->sql, text.data, &kind->statement, err);
+    if (mr_sql_prepare(kind->sql, text.data, &kind->statement, err) != 0)
+        return err->code;
+    for (size_t i = 0; i < kind->rules_count; i++) {
+        const struct mr_field *flag =
+            &mr_statement_schema(kind->statement)->fields[output->count + i];
+        if (flag->type != MR_TYPE_BOOL || flag->is_list)
+            return mr_fail(err, MR_E(INVALID), MR_FATAL, "rule '%s' is not true or false",
+                           kind->rules[i]);
+    }
+    return 0;
 }
 
 static int
@@ -137,7 +165,7 @@ open_kind(struct mr_clean_kind *kind, struct mr_err *err)
     if (mr_sql_relation(kind->sql, name, &kind->kind->input, err) != 0 ||
         find_rules(kind, err) != 0 ||
         mr_sql_check_map(kind->sql, kind->kind->clean_sql, name, err) != 0 ||
-        check_names(kind, err) != 0 || prepare(kind, err) != 0)
+        check_columns(kind, err) != 0 || prepare(kind, err) != 0)
         return mr_fail_in(err, "kind %s, clean.sql", name);
     kind->rows = mr_columns_new(mr_statement_schema(kind->statement));
     kind->part = mr_columns_new(&kind->kind->input);
