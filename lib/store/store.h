@@ -7,11 +7,20 @@
  * with '='); metadata travels as x-amz-meta-millrace-NAME.
  *
  * Calls are retried inside with jitter until deadline_ms; what is returned is final for this call.
+ * A body that keeps flowing puts the deadline off by 1 s for each MiB, so that size alone cannot
+ * make a call fail; a third of deadline_ms without a byte is a failed try. Calls of the file driver
+ * are not retried. DENIED is not either: its remedy is RETRY, as credentials (read again after
+ * each refusal) may come back; only mr_store_open and mr_store_probe make it FATAL. A full disk is
+ * FULL. A missing bucket is INVALID, never NOT_FOUND, except for head, where S3 does not tell.
+ *
  * After EXISTS the caller must read the object and see whether it is its own: an internal retry
  * after a lost reply looks the same as losing a race (LAW 20).
  *
  * Keys: 1..1024 bytes, segments apart by '/', none empty, none "." or ".."; any other byte of valid
- * UTF-8 but controls. Threads: a handle belongs to one thread; open one for each.
+ * UTF-8 but controls. The folder .millrace is the store's own. Files cannot have an object a and an
+ * object a/b, nor a segment above 255 bytes: INVALID.
+ *
+ * Threads: a handle belongs to one thread; open one for each.
  */
 #ifndef MR_STORE_H
 #define MR_STORE_H
@@ -45,7 +54,7 @@ const char *mr_store_url(const struct mr_store *store);
  * honours create-if-absent. UNSUPPORTED when the second create succeeds. */
 int mr_store_probe(struct mr_store *store, struct mr_err *err);
 
-/* Names are [a-z0-9-], values printable ASCII. */
+/* Names are [a-z0-9-], values printable ASCII, not empty, without blanks at the ends. */
 struct mr_meta {
     struct {
         char name[MR_STORE_NAME_MAX + 1];
@@ -71,7 +80,8 @@ int mr_store_put_new(struct mr_store *store, const char *key, struct mr_slice bo
 /* The same from a local file, up to 5 GiB. */
 int mr_store_put_new_file(struct mr_store *store, const char *key, const char *path,
                           const struct mr_meta *meta, struct mr_err *err);
-/* NOT_FOUND when absent. ret_meta and ret_object may be NULL. Body limit: body->max. */
+/* NOT_FOUND when absent. ret_meta and ret_object may be NULL. The body replaces what ret_body held;
+ * TOO_LARGE above ret_body->max, and after any failure it holds nothing of use. */
 int mr_store_get(struct mr_store *store, const char *key, struct mr_buf *ret_body,
                  struct mr_meta *ret_meta, struct mr_err *err);
 /* Bytes [from, from + count) of an object; fewer at its end. */

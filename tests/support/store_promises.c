@@ -179,16 +179,6 @@ what_does_not_exist_is_not_found(void **state)
 }
 
 static void
-a_folder_of_objects_is_no_object(void **state)
-{
-    (void)state;
-    put_text("d/k", "x");
-    assert_code(mr_store_get(store, "d", &body, NULL, NULL), MR_E(NOT_FOUND));
-    assert_code(mr_store_head(store, "d", NULL, NULL, NULL), MR_E(NOT_FOUND));
-    assert_code(mr_store_get(store, "d/k/below", &body, NULL, NULL), MR_E(NOT_FOUND));
-}
-
-static void
 a_range_ends_with_the_object(void **state)
 {
     (void)state;
@@ -530,7 +520,6 @@ store_promises_run(const char *name)
         PROMISE(put_new_refuses_a_name_that_is_taken),
         PROMISE(a_big_file_goes_in_and_comes_out_whole),
         PROMISE(what_does_not_exist_is_not_found),
-        PROMISE(a_folder_of_objects_is_no_object),
         PROMISE(a_range_ends_with_the_object),
         PROMISE(a_body_may_fill_the_buffer_but_not_pass_it),
         PROMISE(head_tells_name_size_and_time),

@@ -258,6 +258,20 @@ an_object_where_a_folder_is_needed_is_named(void **state)
 }
 
 static void
+a_folder_of_objects_is_no_object(void **state)
+{
+    (void)state;
+    MR_CLEANUP(mr_buf_fini) struct mr_buf body;
+    mr_buf_init(&body, 100);
+    STORE_GOOD(mr_store_put(store, "d/k", MR_SLICE("x"), NULL, &err), err);
+    assert_code(mr_store_get(store, "d", &body, NULL, NULL), MR_E(NOT_FOUND));
+    assert_code(mr_store_head(store, "d", NULL, NULL, NULL), MR_E(NOT_FOUND));
+    assert_code(mr_store_get(store, "d/k/below", &body, NULL, NULL), MR_E(NOT_FOUND));
+    STORE_GOOD(mr_store_remove(store, "d", &err), err);
+    STORE_GOOD(mr_store_head(store, "d/k", NULL, NULL, &err), err);
+}
+
+static void
 a_segment_too_long_for_a_file_name_is_refused(void **state)
 {
     (void)state;
@@ -282,7 +296,7 @@ leftovers_of_a_crash_are_swept_a_day_later(void **state)
     time_t then = mr_wall_ms() / 1000 - 25 * 3600;
     struct timeval times[2] = { { .tv_sec = then }, { .tv_sec = then } };
     assert_int_equal(utimes(old, times), 0);
-    MR_CLEANUP(mr_store_closep) struct mr_store *next = open_here();
+    mr_store_close(open_here());
     assert_int_equal(access(old, F_OK), -1);
     assert_int_equal(access(young, F_OK), 0);
 }
@@ -397,6 +411,7 @@ main(void)
         TEST(an_object_is_on_disk_before_it_has_its_name),
         TEST(a_failed_create_leaves_nothing),
         TEST(an_object_where_a_folder_is_needed_is_named),
+        TEST(a_folder_of_objects_is_no_object),
         TEST(a_segment_too_long_for_a_file_name_is_refused),
         TEST(leftovers_of_a_crash_are_swept_a_day_later),
         TEST(files_that_are_no_objects_are_not_listed),
