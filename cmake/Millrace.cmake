@@ -36,7 +36,7 @@ find_program(PROTOC_C protoc-c REQUIRED)
 add_library(mr_flags INTERFACE)
 target_compile_options(mr_flags INTERFACE -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes
     -Wmissing-prototypes -Wwrite-strings -Wpointer-arith -Wformat=2 -Wvla -Wconversion
-    -Wno-sign-conversion -fno-strict-aliasing)
+    -Wno-sign-conversion -Wno-format-zero-length -fno-strict-aliasing)
 target_compile_definitions(mr_flags INTERFACE _GNU_SOURCE
     MILLRACE_VERSION="${PROJECT_VERSION}")
 target_include_directories(mr_flags INTERFACE ${CMAKE_SOURCE_DIR}/lib)

@@ -1,0 +1,268 @@
+/*
+ * The admin thread: one HTTP server and the rpc socket. It shows what the main thread published
+ * last and hands calls over; it never waits for the main thread.
+ */
+#include "service/private.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "clock/clock.h"
+#include "log/log.h"
+#include "millrace/v1/rpc.pb-c.h"
+
+enum {
+    WAIT_MS = 1000,
+    METRICS_BYTES_MAX = 64 << 20,
+    STATUS_TEXT_MAX = 8 << 20,
+    CONNECTIONS_MAX = 64
+};
+
+/* ---- what is shown ---- */
+
+static int64_t
+resident_bytes(void)
+{
+    long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (file == NULL)
+        return 0;
+    if (fscanf(file, "%*d %ld", &pages) != 1)
+        pages = 0;
+    (void)fclose(file);
+    return pages * sysconf(_SC_PAGESIZE);
+}
+
+static int64_t
+cpu_us(void)
+{
+    struct rusage usage;
+    int failed = getrusage(RUSAGE_SELF, &usage);
+    MR_ASSERT(failed == 0);
+    return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000LL + usage.ru_utime.tv_usec +
+           usage.ru_stime.tv_usec;
+}
+
+static void
+put_metrics(struct mr_service *service, struct mr_buf *text)
+{
+    char why[WHY_MAX];
+    enum service_state shown = service_shown(service, why);
+    for (size_t i = 0; i < STATE_COUNT; i++)
+        mr_set(service->states[i], i == shown);
+    mr_set(service->resident, resident_bytes());
+    mr_set(service->cpu, cpu_us());
+    mr_metrics_write(service->metrics, text);
+}
+
+static void
+put_status(struct mr_service *service, struct mr_buf *json)
+{
+    char why[WHY_MAX], started[MR_TIME_TEXT];
+    enum service_state shown = service_shown(service, why);
+    mr_time_text(service->started_us, started);
+    mr_buf_printf(json, "{\"process\":\"%s\",\"instance\":", service->process);
+    mr_buf_json(json, mr_slice_text(service->instance));
+    mr_buf_printf(json, ",\"version\":\"%s\",\"started_at\":\"%s\",\"state\":\"%s\",\"why\":",
+                  MR_VERSION_TEXT, started, service_state_name(shown));
+    mr_buf_json(json, mr_slice_text(why));
+    mr_buf_text(json, ",\"detail\":");
+    pthread_mutex_lock(&service->lock);
+    mr_buf_text(json, service->detail != NULL ? service->detail : "{}");
+    pthread_mutex_unlock(&service->lock);
+    mr_buf_text(json, "}");
+}
+
+/* ---- HTTP ---- */
+
+static void
+answer(struct mr_http_request *request, int status, const char *type, struct mr_buf *body)
+{
+    struct mr_http_reply reply = { .status = status, .content_type = type };
+    if (body->failed)
+        reply.status = 500;
+    reply.body = mr_buf_slice(body);
+    mr_http_reply(request, &reply);
+}
+
+static void
+handle(void *self, struct mr_http_request *request)
+{
+    struct mr_service *service = self;
+    struct mr_slice path = mr_http_path(request), method = mr_http_method(request);
+    const char *type = "text/plain; charset=utf-8";
+    char why[WHY_MAX];
+    int status = 200;
+    MR_CLEANUP(mr_buf_fini) struct mr_buf body;
+    mr_buf_init(&body, METRICS_BYTES_MAX);
+
+    if (!mr_slice_is_text(method, "GET") && !mr_slice_is_text(method, "HEAD")) {
+        status = 405;
+        mr_buf_text(&body, "only GET is served here\n");
+    } else if (mr_slice_is_text(path, "/live")) {
+        mr_buf_text(&body, "live\n");
+    } else if (mr_slice_is_text(path, "/ready")) {
+        enum service_state shown = service_shown(service, why);
+        status = shown == STATE_ready ? 200 : 503;
+        mr_buf_printf(&body, "%s%s%s\n", service_state_name(shown), why[0] != '\0' ? ": " : "",
+                      why);
+    } else if (mr_slice_is_text(path, "/metrics")) {
+        type = "text/plain; version=0.0.4; charset=utf-8";
+        put_metrics(service, &body);
+    } else if (mr_slice_is_text(path, "/status")) {
+        type = "application/json";
+        put_status(service, &body);
+    } else {
+        status = 404;
+        mr_buf_text(&body, "there is /live, /ready, /metrics and /status\n");
+    }
+    answer(request, status, type, &body);
+}
+
+/* ---- rpc ---- */
+
+static void
+answer_status(struct mr_service *service, struct mr_rpc_call *call)
+{
+    Millrace__V1__StatusReply reply = MILLRACE__V1__STATUS_REPLY__INIT;
+    char why[WHY_MAX];
+    MR_CLEANUP(mr_buf_fini) struct mr_buf json;
+    MR_CLEANUP(mr_freep) uint8_t *packed = NULL;
+    mr_buf_init(&json, STATUS_TEXT_MAX);
+    put_status(service, &json);
+    MR_ASSERT(!json.failed);
+    reply.process = (char *)service->process;
+    reply.instance = service->instance;
+    reply.state = (char *)service_state_name(service_shown(service, why));
+    reply.version = (char *)MR_VERSION_TEXT;
+    reply.json = json.data;
+    packed = mr_alloc(millrace__v1__status_reply__get_packed_size(&reply));
+    size_t size = millrace__v1__status_reply__pack(&reply, packed);
+    mr_rpc_reply(call, &(struct mr_rpc_answer){
+                           .status = MR_RPC_OK, .body = mr_slice(packed, size), .is_last = true });
+}
+
+/* The queue has a place for each call that rpc can have under way. */
+static bool
+hand_over(struct mr_service *service, struct mr_rpc_call *call)
+{
+    uint64_t one = 1;
+    pthread_mutex_lock(&service->lock);
+    bool takes_calls = service->takes_calls;
+    if (takes_calls) {
+        MR_ASSERT(service->calls_count < MR_RPC_CALLS_MAX);
+        size_t last = (service->calls_first + service->calls_count++) % MR_RPC_CALLS_MAX;
+        service->calls[last] = call;
+    }
+    pthread_mutex_unlock(&service->lock);
+    if (takes_calls)
+        (void)!write(service->wake_fd, &one, sizeof(one));
+    return takes_calls;
+}
+
+static void
+take_calls(void *self)
+{
+    struct mr_service *service = self;
+    struct mr_rpc_call *call;
+    while ((call = mr_rpc_take(service->rpc, 0)) != NULL) {
+        if (strcmp(call->method, "Status") == 0)
+            answer_status(service, call);
+        else if (!hand_over(service, call))
+            mr_rpc_reply(call, &(struct mr_rpc_answer){ .status = MR_RPC_UNIMPLEMENTED,
+                                                        .message = "this process does not serve "
+                                                                   "this method, or not now",
+                                                        .is_last = true });
+    }
+}
+
+/* ---- the thread ---- */
+
+static void
+wait_without_http(struct mr_service *service)
+{
+    struct pollfd fds[] = { { .fd = service->stop_fd, .events = POLLIN },
+                            { .fd = service->rpc != NULL ? mr_rpc_fd(service->rpc) : -1,
+                              .events = POLLIN } };
+    (void)poll(fds, MR_COUNT(fds), WAIT_MS);
+    if (fds[1].revents != 0)
+        take_calls(service);
+}
+
+static bool
+is_stopped(struct mr_service *service)
+{
+    struct pollfd stop = { .fd = service->stop_fd, .events = POLLIN };
+    return poll(&stop, 1, 0) > 0;
+}
+
+static void *
+serve(void *self)
+{
+    struct mr_service *service = self;
+    while (!is_stopped(service)) {
+        if (service->http != NULL)
+            (void)mr_http_poll(service->http, WAIT_MS);
+        else
+            wait_without_http(service);
+    }
+    return NULL;
+}
+
+/* Only its being readable matters: it ends the poll. */
+static void
+on_stop(void *self)
+{
+    (void)self;
+}
+
+static int
+open_http(struct mr_service *service, struct mr_err *err)
+{
+    static const struct mr_http_limits limits = { .connections_max = CONNECTIONS_MAX,
+                                                  .body_bytes_max = 4096 };
+    char host[HOST_MAX];
+    int port;
+    if (mr_conf_addr(service->options->admin, host, sizeof(host), &port, err) != 0 ||
+        mr_http_listen(host, port, &limits, handle, service, &service->http, err) != 0)
+        return mr_fail_in(err, "option --admin");
+    if (mr_http_watch(service->http, service->stop_fd, on_stop, NULL, err) != 0)
+        return err->code;
+    return service->rpc == NULL
+               ? 0
+               : mr_http_watch(service->http, mr_rpc_fd(service->rpc), take_calls, service, err);
+}
+
+int
+admin_open(struct mr_service *service, struct mr_err *err)
+{
+    service->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    MR_ASSERT(service->stop_fd >= 0);
+    if (service->options->rpc[0] != '\0' &&
+        mr_rpc_serve(service->options->rpc, &service->rpc, err) != 0)
+        return mr_fail_in(err, "option --rpc");
+    if (service->options->admin[0] != '\0' && open_http(service, err) != 0)
+        return err->code;
+    service_thread(&service->admin, serve, service);
+    service->is_served = true;
+    return 0;
+}
+
+void
+admin_close(struct mr_service *service)
+{
+    uint64_t one = 1;
+    if (service->is_served) {
+        (void)!write(service->stop_fd, &one, sizeof(one));
+        pthread_join(service->admin, NULL);
+        service->is_served = false;
+    }
+    mr_http_close(service->http);
+    service->http = NULL;
+    mr_rpc_close_server(service->rpc);
+    service->rpc = NULL;
+}
