@@ -56,6 +56,8 @@ alive() {
   pid=$(cat "$dir/pid" 2>/dev/null) && grep -qzxF -- "$dir/$conf" "/proc/$pid/cmdline" 2>/dev/null
 }
 
+running() { alive && [ -s "$dir/port" ]; } # the port is written when it serves
+
 # await_ready TEXT: waits until the log says TEXT; false if the process ended or took two minutes.
 await_ready() {
   local end=$((SECONDS + 120))
@@ -70,6 +72,7 @@ await_ready() {
 serve() {
   local ports=$1 ready=$2 fixed=$port
   shift 2
+  signal KILL # what an interrupted start may have left
   if [ -z "$fixed" ] && [ -s "$dir/port" ]; then fixed=$(<"$dir/port"); fi
   for _ in 1 2 3 4 5; do
     # Below the ports that the kernel gives to outgoing connections.
