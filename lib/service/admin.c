@@ -1,14 +1,16 @@
 /*
- * The admin thread: one HTTP server and the rpc socket. It shows what the main thread published
- * last and hands calls over; it never waits for the main thread.
+ * The admin thread: signals, one HTTP server and the rpc socket. It shows what the main thread
+ * published last and hands calls over; it never waits for the main thread, so it can also end the
+ * process while a step hangs.
  */
 #include "service/private.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "clock/clock.h"
@@ -16,13 +18,31 @@
 #include "millrace/v1/rpc.pb-c.h"
 
 enum {
-    WAIT_MS = 1000,
+    WAIT_MS = 100, /* how late the drain deadline and the end of the thread may be seen */
     METRICS_BYTES_MAX = 64 << 20,
-    STATUS_TEXT_MAX = 8 << 20,
-    CONNECTIONS_MAX = 64
+    STATUS_TEXT_MAX = STATUS_BYTES_MAX - (64 << 10), /* in an rpc reply, with what stands around */
+    CONNECTIONS_MAX = 64,
+    HOST_MAX = 256
 };
 
 /* ---- what is shown ---- */
+
+/* A step that does not come back is seen here, not where the step runs. */
+static enum state
+shown_state(struct mr_service *service, char ret_why[WHY_MAX])
+{
+    int64_t began_ms = atomic_load(&service->step_began_ms);
+    int64_t age_ms = began_ms > 0 ? mr_now_ms() - began_ms : 0;
+    pthread_mutex_lock(&service->lock);
+    enum state state = (enum state)atomic_load(&service->state);
+    memcpy(ret_why, service->why, WHY_MAX);
+    pthread_mutex_unlock(&service->lock);
+    if (age_ms > STUCK_MS && state == READY) {
+        state = WAITING;
+        (void)snprintf(ret_why, WHY_MAX, "a step has not come back for %d s", (int)(age_ms / 1000));
+    }
+    return state;
+}
 
 static int64_t
 resident_bytes(void)
@@ -51,9 +71,7 @@ static void
 put_metrics(struct mr_service *service, struct mr_buf *text)
 {
     char why[WHY_MAX];
-    enum service_state shown = service_shown(service, why);
-    for (size_t i = 0; i < STATE_COUNT; i++)
-        mr_set(service->states[i], i == shown);
+    mr_set(service->state_cell, shown_state(service, why));
     mr_set(service->resident, resident_bytes());
     mr_set(service->cpu, cpu_us());
     mr_metrics_write(service->metrics, text);
@@ -63,8 +81,8 @@ static void
 put_status(struct mr_service *service, struct mr_buf *json)
 {
     char why[WHY_MAX], started[MR_TIME_TEXT];
-    enum service_state shown = service_shown(service, why);
-    mr_time_text(service->started_us, started);
+    enum state shown = shown_state(service, why);
+    mr_time_text(atomic_load(&service->start_time->value), started);
     mr_buf_printf(json, "{\"process\":\"%s\",\"instance\":", service->process);
     mr_buf_json(json, mr_slice_text(service->instance));
     mr_buf_printf(json, ",\"version\":\"%s\",\"started_at\":\"%s\",\"state\":\"%s\",\"why\":",
@@ -72,7 +90,10 @@ put_status(struct mr_service *service, struct mr_buf *json)
     mr_buf_json(json, mr_slice_text(why));
     mr_buf_text(json, ",\"detail\":");
     pthread_mutex_lock(&service->lock);
-    mr_buf_text(json, service->detail != NULL ? service->detail : "{}");
+    if (service->status.size > 0 && !service->status.failed)
+        mr_buf_put(json, service->status.data, service->status.size);
+    else
+        mr_buf_text(json, "{}");
     pthread_mutex_unlock(&service->lock);
     mr_buf_text(json, "}");
 }
@@ -106,8 +127,8 @@ handle(void *self, struct mr_http_request *request)
     } else if (mr_slice_is_text(path, "/live")) {
         mr_buf_text(&body, "live\n");
     } else if (mr_slice_is_text(path, "/ready")) {
-        enum service_state shown = service_shown(service, why);
-        status = shown == STATE_ready ? 200 : 503;
+        enum state shown = shown_state(service, why);
+        status = shown == READY ? 200 : 503;
         mr_buf_printf(&body, "%s%s%s\n", service_state_name(shown), why[0] != '\0' ? ": " : "",
                       why);
     } else if (mr_slice_is_text(path, "/metrics")) {
@@ -137,7 +158,7 @@ answer_status(struct mr_service *service, struct mr_rpc_call *call)
     MR_ASSERT(!json.failed);
     reply.process = (char *)service->process;
     reply.instance = service->instance;
-    reply.state = (char *)service_state_name(service_shown(service, why));
+    reply.state = (char *)service_state_name(shown_state(service, why));
     reply.version = (char *)MR_VERSION_TEXT;
     reply.json = json.data;
     packed = mr_alloc(millrace__v1__status_reply__get_packed_size(&reply));
@@ -147,21 +168,15 @@ answer_status(struct mr_service *service, struct mr_rpc_call *call)
 }
 
 /* The queue has a place for each call that rpc can have under way. */
-static bool
+static void
 hand_over(struct mr_service *service, struct mr_rpc_call *call)
 {
     uint64_t one = 1;
     pthread_mutex_lock(&service->lock);
-    bool takes_calls = service->takes_calls;
-    if (takes_calls) {
-        MR_ASSERT(service->calls_count < MR_RPC_CALLS_MAX);
-        size_t last = (service->calls_first + service->calls_count++) % MR_RPC_CALLS_MAX;
-        service->calls[last] = call;
-    }
+    MR_ASSERT(service->calls_count < MR_RPC_CALLS_MAX);
+    service->calls[service->calls_count++] = call;
     pthread_mutex_unlock(&service->lock);
-    if (takes_calls)
-        (void)!write(service->wake_fd, &one, sizeof(one));
-    return takes_calls;
+    (void)!write(service->wake_fd, &one, sizeof(one));
 }
 
 static void
@@ -172,52 +187,78 @@ take_calls(void *self)
     while ((call = mr_rpc_take(service->rpc, 0)) != NULL) {
         if (strcmp(call->method, "Status") == 0)
             answer_status(service, call);
-        else if (!hand_over(service, call))
-            mr_rpc_reply(call, &(struct mr_rpc_answer){ .status = MR_RPC_UNIMPLEMENTED,
-                                                        .message = "this process does not serve "
-                                                                   "this method, or not now",
-                                                        .is_last = true });
+        else
+            hand_over(service, call);
     }
+}
+
+/* ---- signals ---- */
+
+static _Noreturn void
+give_up(const char *why)
+{
+    mr_log(MR_LOG_ERROR, "ended-undrained", " why=\"%s\"", why);
+    _exit(1);
+}
+
+static void
+take_signals(void *self)
+{
+    struct mr_service *service = self;
+    struct signalfd_siginfo info;
+    uint64_t one = 1;
+    while (read(service->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        if (info.ssi_signo == SIGHUP)
+            atomic_fetch_add(&service->reloads, 1);
+        else if (atomic_fetch_add(&service->stops, 1) > 0)
+            give_up("a second signal asked for it");
+        (void)!write(service->wake_fd, &one, sizeof(one));
+    }
+}
+
+static void
+open_signals(struct mr_service *service)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    int failed = pthread_sigmask(SIG_BLOCK, &set, NULL);
+    MR_ASSERT(failed == 0);
+    service->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    MR_ASSERT(service->signal_fd >= 0);
 }
 
 /* ---- the thread ---- */
 
 static void
-wait_without_http(struct mr_service *service)
+poll_without_http(struct mr_service *service)
 {
-    struct pollfd fds[] = { { .fd = service->stop_fd, .events = POLLIN },
+    struct pollfd fds[] = { { .fd = service->signal_fd, .events = POLLIN },
                             { .fd = service->rpc != NULL ? mr_rpc_fd(service->rpc) : -1,
                               .events = POLLIN } };
     (void)poll(fds, MR_COUNT(fds), WAIT_MS);
+    if (fds[0].revents != 0)
+        take_signals(service);
     if (fds[1].revents != 0)
         take_calls(service);
-}
-
-static bool
-is_stopped(struct mr_service *service)
-{
-    struct pollfd stop = { .fd = service->stop_fd, .events = POLLIN };
-    return poll(&stop, 1, 0) > 0;
 }
 
 static void *
 serve(void *self)
 {
     struct mr_service *service = self;
-    while (!is_stopped(service)) {
+    while (!atomic_load(&service->is_closing)) {
+        int64_t until_ms = atomic_load(&service->drain_until_ms);
+        if (until_ms > 0 && mr_now_ms() > until_ms)
+            give_up("draining took longer than --drain-ms");
         if (service->http != NULL)
             (void)mr_http_poll(service->http, WAIT_MS);
         else
-            wait_without_http(service);
+            poll_without_http(service);
     }
     return NULL;
-}
-
-/* Only its being readable matters: it ends the poll. */
-static void
-on_stop(void *self)
-{
-    (void)self;
 }
 
 static int
@@ -230,36 +271,36 @@ open_http(struct mr_service *service, struct mr_err *err)
     if (mr_conf_addr(service->options->admin, host, sizeof(host), &port, err) != 0 ||
         mr_http_listen(host, port, &limits, handle, service, &service->http, err) != 0)
         return mr_fail_in(err, "option --admin");
-    if (mr_http_watch(service->http, service->stop_fd, on_stop, NULL, err) != 0)
+    if (mr_http_watch(service->http, service->signal_fd, take_signals, service, err) != 0 ||
+        (service->rpc != NULL &&
+         mr_http_watch(service->http, mr_rpc_fd(service->rpc), take_calls, service, err) != 0))
         return err->code;
-    return service->rpc == NULL
-               ? 0
-               : mr_http_watch(service->http, mr_rpc_fd(service->rpc), take_calls, service, err);
+    return 0;
 }
 
+/* Signals are blocked before the first thread begins, so that only signal_fd sees them. */
 int
-admin_open(struct mr_service *service, struct mr_err *err)
+service_admin_open(struct mr_service *service, struct mr_err *err)
 {
-    service->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    MR_ASSERT(service->stop_fd >= 0);
+    open_signals(service);
     if (service->options->rpc[0] != '\0' &&
         mr_rpc_serve(service->options->rpc, &service->rpc, err) != 0)
         return mr_fail_in(err, "option --rpc");
     if (service->options->admin[0] != '\0' && open_http(service, err) != 0)
         return err->code;
-    service_thread(&service->admin, serve, service);
-    service->is_served = true;
+    int failed = pthread_create(&service->admin, NULL, serve, service);
+    MR_ASSERT(failed == 0);
+    service->has_admin = true;
     return 0;
 }
 
 void
-admin_close(struct mr_service *service)
+service_admin_close(struct mr_service *service)
 {
-    uint64_t one = 1;
-    if (service->is_served) {
-        (void)!write(service->stop_fd, &one, sizeof(one));
+    if (service->has_admin) {
+        atomic_store(&service->is_closing, true);
         pthread_join(service->admin, NULL);
-        service->is_served = false;
+        service->has_admin = false;
     }
     mr_http_close(service->http);
     service->http = NULL;

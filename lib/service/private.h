@@ -44,7 +44,7 @@ struct mr_service {
     struct mr_rpc_server *rpc; /* taken from by the admin thread */
 };
 
-const char *service_state_name(int state);
+const char *service_state_name(enum state state);
 /* admin.c: starts the thread; listens first, so that a busy port is a configuration error. */
 int service_admin_open(struct mr_service *service, struct mr_err *err);
 void service_admin_close(struct mr_service *service);

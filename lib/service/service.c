@@ -22,8 +22,8 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_MISUSE = 2, SAY_AGAIN_MS = 10000, CLOS
 
 static const struct mr_metric core_metrics[] = {
     { "millrace_process_start_time_seconds", MR_GAUGE, "", "When this process started, UTC." },
-    { "millrace_process_resident_memory_bytes", MR_GAUGE, "", "Resident memory." },
-    { "millrace_process_cpu_seconds_total", MR_COUNTER, "", "CPU time, user and system." },
+    { "process_resident_memory_bytes", MR_GAUGE, "", "Resident memory." },
+    { "process_cpu_seconds_total", MR_COUNTER, "", "CPU time, user and system." },
     { "millrace_state", MR_GAUGE, "", "0 starting, 1 ready, 2 waiting, 3 draining, 4 stopped." },
     { "millrace_steps_total", MR_COUNTER, "", "Steps that came back." },
     { "millrace_step_errors_total", MR_COUNTER, "", "Steps that came back with an error." },
@@ -112,9 +112,8 @@ mr_service_open(const char *process, struct mr_service_options *options,
     service->metrics = open_metrics(tables, counts);
     service->start_time =
         mr_metrics_cell(service->metrics, "millrace_process_start_time_seconds", NULL);
-    service->resident =
-        mr_metrics_cell(service->metrics, "millrace_process_resident_memory_bytes", NULL);
-    service->cpu = mr_metrics_cell(service->metrics, "millrace_process_cpu_seconds_total", NULL);
+    service->resident = mr_metrics_cell(service->metrics, "process_resident_memory_bytes", NULL);
+    service->cpu = mr_metrics_cell(service->metrics, "process_cpu_seconds_total", NULL);
     service->state_cell = mr_metrics_cell(service->metrics, "millrace_state", NULL);
     service->steps = mr_metrics_cell(service->metrics, "millrace_steps_total", NULL);
     service->step_errors = mr_metrics_cell(service->metrics, "millrace_step_errors_total", NULL);
@@ -142,6 +141,15 @@ mr_service_instance(const struct mr_service *service)
 }
 
 /* ---- states ---- */
+
+const char *
+service_state_name(enum state state)
+{
+    static const char *const names[STATES] = { "starting", "ready", "waiting", "draining",
+                                               "stopped" };
+    MR_ASSERT(state < STATES);
+    return names[state];
+}
 
 static void
 move(struct mr_service *service, enum state to, const char *why)
