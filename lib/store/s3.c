@@ -288,6 +288,7 @@ s3_close(void *state)
     free(s3->path);
     free(s3->prefix);
     free(s3->region);
+    free(s3->authorities);
     free(s3);
 }
 
@@ -304,16 +305,24 @@ curl_start(void)
     MR_ASSERT(started == CURLE_OK);
 }
 
-static char *
-environment_region(void)
+/* NULL when it is not set, or empty. */
+static const char *
+environment(const char *name)
 {
-    const char *names[] = { "AWS_REGION", "AWS_DEFAULT_REGION" };
-    for (size_t i = 0; i < MR_COUNT(names); i++) {
-        const char *value = getenv(names[i]);
-        if (value != NULL && value[0] != '\0')
-            return mr_strdup(value);
-    }
-    return mr_strdup("us-east-1");
+    const char *value = getenv(name);
+    return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+static void
+take_environment(struct mr_s3 *s3, const char *region)
+{
+    const char *authorities = environment("AWS_CA_BUNDLE");
+    if (region == NULL)
+        region = environment("AWS_REGION");
+    if (region == NULL)
+        region = environment("AWS_DEFAULT_REGION");
+    s3->region = mr_strdup(region != NULL ? region : "us-east-1");
+    s3->authorities = authorities != NULL ? mr_strdup(authorities) : NULL;
 }
 
 /* bucket[/prefix] */
@@ -385,7 +394,7 @@ mr_store_s3_open(const char *path, const struct mr_store_options *options, void 
     MR_CLEANUP(s3_closep) struct mr_s3 *s3 = mr_alloc(sizeof(*s3));
     int started = pthread_once(&once, curl_start);
     MR_ASSERT(started == 0);
-    s3->region = options->s3_region != NULL ? mr_strdup(options->s3_region) : environment_region();
+    take_environment(s3, options->s3_region);
     if (take_url(s3, path, bucket, err) != 0 ||
         take_address(s3, bucket, options->s3_endpoint, err) != 0 ||
         mr_credentials_load(&s3->credentials, err) != 0)

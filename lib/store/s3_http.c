@@ -234,6 +234,8 @@ set_options(struct transfer *transfer, const char *method, const char *url,
     (void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     (void)curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     (void)curl_easy_setopt(easy, CURLOPT_FILETIME, 1L);
+    if (transfer->s3->authorities != NULL)
+        (void)curl_easy_setopt(easy, CURLOPT_CAINFO, transfer->s3->authorities);
     (void)curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->s3->detail);
     (void)curl_easy_setopt(easy, CURLOPT_HTTPHEADER, lines);
     (void)curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)CHUNK_BYTES);
@@ -305,6 +307,11 @@ explain(const struct transfer *transfer, CURLcode result, struct mr_err *err)
     if (result == CURLE_OPERATION_TIMEDOUT)
         return mr_fail(err, MR_E(TIMEOUT), MR_RETRY, "%s/%.200s: %s does not answer", s3->url, key,
                        s3->origin);
+    /* A stranger's certificate does not mend itself before the deadline. */
+    if (result == CURLE_PEER_FAILED_VERIFICATION || result == CURLE_SSL_CACERT_BADFILE)
+        return mr_fail(err, MR_E(DENIED), MR_RETRY,
+                       "%s/%.150s: %s: %.150s; AWS_CA_BUNDLE names the certificates to trust",
+                       s3->url, key, s3->origin, s3->detail);
     return mr_fail(err, MR_E(UNAVAILABLE), MR_RETRY, "%s/%.200s: %s", s3->url, key,
                    s3->detail[0] != '\0' ? s3->detail : curl_easy_strerror(result));
 }

@@ -20,8 +20,9 @@ struct mr_s3 {
     char *path;      /* "/bucket" or "" */
     char *prefix;    /* "prefix/" or "" */
     char *region;
-    bool hashed;  /* plain http: the body's SHA-256 is signed; https protects it by itself */
-    bool refused; /* the credentials were, so read them again before the next call */
+    char *authorities; /* file of certificates to trust, NULL: the system's */
+    bool hashed;       /* plain http: the body's SHA-256 is signed; https protects it by itself */
+    bool refused;      /* the credentials were, so read them again before the next call */
     struct mr_credentials credentials;
     char detail[CURL_ERROR_SIZE];
 };

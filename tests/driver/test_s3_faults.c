@@ -12,16 +12,19 @@
 
 enum { BODY_MAX = 8 * 1024 * 1024, BIG_BYTES = 2 * 1024 * 1024 };
 
-static struct server good, racing, deaf;
+static struct server good, racing, deaf, tls;
 static const struct server *server = &good;
 static struct mr_store *store;
 static struct mr_buf body;
 static struct mr_err err;
+static char certificate[] = "/tmp/millrace-tls-XXXXXX"; /* and its key */
 
 static struct mr_store *
 open_at(const char *url, int64_t deadline_ms)
 {
-    MR_CLEANUP(mr_freep) char *endpoint = mr_printf("http://127.0.0.1:%s", server->line);
+    MR_CLEANUP(mr_freep)
+    char *endpoint =
+        mr_printf("%s://127.0.0.1:%s", server == &tls ? "https" : "http", server->line);
     struct mr_store_options options = { .s3_endpoint = endpoint, .deadline_ms = deadline_ms };
     struct mr_store *opened = NULL;
     STORE_GOOD(mr_store_open(url, &options, &opened, &err), err);
@@ -322,6 +325,24 @@ the_race_of_the_promises_finds_a_server_that_checks_then_stores(void **state)
     assert_true(store_race(10) > 0);
 }
 
+static void
+https_needs_a_known_certificate_and_signs_no_body(void **state)
+{
+    (void)state;
+    server = &tls;
+    MR_CLEANUP(mr_store_closep) struct mr_store *stranger = open_here();
+    assert_code(mr_store_put(stranger, "k", MR_SLICE("x"), NULL, &err), MR_E(DENIED));
+    assert_non_null(strstr(err.text, "certificate"));
+    assert_non_null(strstr(err.text, "AWS_CA_BUNDLE"));
+    err = (struct mr_err){ 0 };
+    (void)setenv("AWS_CA_BUNDLE", certificate, 1);
+    MR_CLEANUP(mr_store_closep) struct mr_store *there = open_here();
+    (void)unsetenv("AWS_CA_BUNDLE");
+    STORE_GOOD(mr_store_put_new(there, "k", MR_SLICE("x"), NULL, &err), err);
+    STORE_GOOD(mr_store_get(there, "k", &body, NULL, &err), err);
+    assert_true(mr_slice_is_text(mr_buf_slice(&body), "x"));
+}
+
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int
@@ -341,17 +362,26 @@ main(void)
         TEST(a_body_that_flows_slowly_may_pass_the_deadline),
         TEST(calls_share_one_connection),
         TEST(a_server_without_url_encoding_lists_odd_keys),
+        TEST(https_needs_a_known_certificate_and_signs_no_body),
         TEST(the_probe_finds_a_server_that_ignores_conditions),
         TEST(the_race_of_the_promises_finds_a_server_that_checks_then_stores),
     };
     const char *source = getenv("MILLRACE_SOURCE");
+    (void)close(mkstemp(certificate));
+    (void)setenv("AWS_ACCESS_KEY_ID", "zoo", 1);
+    (void)setenv("AWS_SECRET_ACCESS_KEY", "hush-hush", 1);
     MR_CLEANUP(mr_freep) char *stub = mr_printf("exec %s/tests/support/s3stub", source);
     MR_CLEANUP(mr_freep) char *stub_racing = mr_printf("%s --race", stub);
     MR_CLEANUP(mr_freep) char *stub_deaf = mr_printf("%s --deaf", stub);
-    (void)setenv("AWS_ACCESS_KEY_ID", "zoo", 1);
-    (void)setenv("AWS_SECRET_ACCESS_KEY", "hush-hush", 1);
+    MR_CLEANUP(mr_freep)
+    char *stub_tls = mr_printf("openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=stub "
+                               "-addext subjectAltName=IP:127.0.0.1 -keyout %s -out %s.crt "
+                               "2>/dev/null && cat %s.crt >> %s && rm %s.crt && %s --tls %s",
+                               certificate, certificate, certificate, certificate, certificate,
+                               stub, certificate);
     if (source == NULL || server_start(&good, stub) != 0 ||
-        server_start(&racing, stub_racing) != 0 || server_start(&deaf, stub_deaf) != 0) {
+        server_start(&racing, stub_racing) != 0 || server_start(&deaf, stub_deaf) != 0 ||
+        server_start(&tls, stub_tls) != 0) {
         (void)fprintf(stderr, "tests/support/s3stub did not start (is MILLRACE_SOURCE set?)\n");
         return 1;
     }
@@ -360,5 +390,7 @@ main(void)
     server_stop(&good);
     server_stop(&racing);
     server_stop(&deaf);
+    server_stop(&tls);
+    (void)unlink(certificate);
     return failed == 0 ? 0 : 1;
 }

@@ -3,4 +3,5 @@ mr_test(unit store SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_store.c
 # The disk's own failures, on demand.
 target_link_options(test_unit_store PRIVATE -Wl,--wrap=fsetxattr,--wrap=write,--wrap=fsync
     -Wl,--wrap=linkat,--wrap=openat)
-mr_test(unit s3_parts SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_s3_parts.c LINK mr_store)
+mr_test(unit s3_parts SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_s3_parts.c
+    LINK mr_store PkgConfig::CURL)

@@ -4,6 +4,8 @@
  */
 #include "clock/clock.h"
 #include "store/credentials.h"
+#include "store/driver.h"
+#include "store/s3_http.h"
 #include "store/s3_xml.h"
 #include "store/sigv4.h"
 #include "store/store.h"
@@ -214,9 +216,10 @@ static int
 forget_environment(void **state)
 {
     (void)state;
-    static const char *const names[] = { "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
-                                         "AWS_SESSION_TOKEN", "AWS_PROFILE",
-                                         "AWS_SHARED_CREDENTIALS_FILE" };
+    static const char *const names[] = { "AWS_ACCESS_KEY_ID",           "AWS_SECRET_ACCESS_KEY",
+                                         "AWS_SESSION_TOKEN",           "AWS_PROFILE",
+                                         "AWS_SHARED_CREDENTIALS_FILE", "AWS_REGION",
+                                         "AWS_DEFAULT_REGION" };
     for (size_t i = 0; i < MR_COUNT(names); i++)
         (void)unsetenv(names[i]);
     memset(&got, 0, sizeof(got));
@@ -330,6 +333,68 @@ an_endpoint_is_a_scheme_a_host_and_a_port(void **state)
     }
 }
 
+static void
+a_bucket_is_a_host_at_aws_and_a_path_elsewhere(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path, *endpoint, *region, *origin, *authority, *root, *prefix;
+    } cases[] = {
+        { "bucket", NULL, "eu-west-1", "https://bucket.s3.eu-west-1.amazonaws.com",
+          "bucket.s3.eu-west-1.amazonaws.com", "", "" },
+        /* A wildcard certificate does not cover the dot. */
+        { "my.bucket/a", NULL, NULL, "https://s3.us-east-1.amazonaws.com",
+          "s3.us-east-1.amazonaws.com", "/my.bucket", "a/" },
+        { "bucket/a/b/", "http://127.0.0.1:9000/", NULL, "http://127.0.0.1:9000", "127.0.0.1:9000",
+          "/bucket", "a/b/" },
+        { "bucket/", "https://s3.example.org", NULL, "https://s3.example.org", "s3.example.org",
+          "/bucket", "" },
+    };
+    (void)setenv("AWS_ACCESS_KEY_ID", "env", 1);
+    (void)setenv("AWS_SECRET_ACCESS_KEY", "s", 1);
+    for (size_t i = 0; i < MR_COUNT(cases); i++) {
+        struct mr_store_options options = { .s3_endpoint = cases[i].endpoint,
+                                            .s3_region = cases[i].region };
+        MR_CLEANUP(mr_freep) char *url = NULL;
+        void *opened = NULL;
+        struct mr_err err = { 0 };
+        assert_int_equal(mr_store_s3_open(cases[i].path, &options, &opened, &url, &err), 0);
+        const struct mr_s3 *s3 = opened;
+        assert_string_equal(s3->origin, cases[i].origin);
+        assert_string_equal(s3->authority, cases[i].authority);
+        assert_string_equal(s3->path, cases[i].root);
+        assert_string_equal(s3->prefix, cases[i].prefix);
+        assert_int_equal(s3->hashed, strncmp(s3->origin, "http:", 5) == 0);
+        mr_store_s3.close(opened);
+    }
+}
+
+static void
+the_region_comes_from_the_option_or_the_environment(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *option, *region, *fallback, *wanted;
+    } cases[] = {
+        { "opt", "env", "def", "opt" },
+        { NULL, "env", "def", "env" },
+        { NULL, "", "def", "def" },
+        { NULL, "", "", "us-east-1" },
+    };
+    (void)setenv("AWS_ACCESS_KEY_ID", "env", 1);
+    (void)setenv("AWS_SECRET_ACCESS_KEY", "s", 1);
+    for (size_t i = 0; i < MR_COUNT(cases); i++) {
+        struct mr_store_options options = { .s3_region = cases[i].option };
+        MR_CLEANUP(mr_freep) char *url = NULL;
+        void *opened = NULL;
+        (void)setenv("AWS_REGION", cases[i].region, 1);
+        (void)setenv("AWS_DEFAULT_REGION", cases[i].fallback, 1);
+        assert_int_equal(mr_store_s3_open("bucket", &options, &opened, &url, NULL), 0);
+        assert_string_equal(((const struct mr_s3 *)opened)->region, cases[i].wanted);
+        mr_store_s3.close(opened);
+    }
+}
+
 /* ---- XML ---- */
 
 static void
@@ -438,6 +503,9 @@ main(void)
         cmocka_unit_test_setup(without_credentials_the_store_says_where_it_looked,
                                forget_environment),
         cmocka_unit_test_setup(an_endpoint_is_a_scheme_a_host_and_a_port, forget_environment),
+        cmocka_unit_test_setup(a_bucket_is_a_host_at_aws_and_a_path_elsewhere, forget_environment),
+        cmocka_unit_test_setup(the_region_comes_from_the_option_or_the_environment,
+                               forget_environment),
         cmocka_unit_test(an_element_is_decoded),
         cmocka_unit_test(a_listing_is_read_object_by_object),
         cmocka_unit_test(keys_are_url_decoded_only_when_the_server_says_so),
