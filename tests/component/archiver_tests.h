@@ -1,0 +1,6 @@
+#ifndef MR_ARCHIVER_TESTS_H
+#define MR_ARCHIVER_TESTS_H
+
+int archiver_table_tests(void); /* count of failures */
+
+#endif

@@ -1,0 +1,359 @@
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "archiver_fixture.h"
+#include "archiver_tests.h"
+#include "bus/memory.h"
+#include "clock/clock.h"
+#include "private.h"
+#include "test.h"
+
+#define TABLE "t_pin_table"
+#define CLEAN "t.pin.clean"
+
+static void
+check_rows(struct bench *b, const char *rows)
+{
+    MR_CLEANUP(mr_freep)
+    char *found = bench_rows(b, TABLE, "SELECT ind, title FROM t ORDER BY ALL");
+    assert_string_equal(found, rows);
+}
+
+static void
+check_law(struct bench *b, const char *table, int64_t good, int64_t repeated)
+{
+    int64_t chain_good, chain_repeated;
+    bench_chain(b, table, &chain_good, &chain_repeated);
+    assert_int_equal(chain_good, good);
+    assert_int_equal(chain_repeated, repeated);
+}
+
+static void
+clean_events_become_rows_of_their_table(void **state)
+{
+    struct bench *b = *state;
+    bench_topic(b, CLEAN, 2);
+    struct archive *archive = bench_archive(b, NULL);
+    bench_pin(b, CLEAN, 0, 1, "a");
+    bench_pin(b, CLEAN, 1, 2, "b");
+    bench_settle(archive);
+    bench_pin(b, CLEAN, 0, 3, "c");
+    bench_settle(archive);
+
+    check_rows(b, "1 a 2 b 3 c");
+    check_law(b, TABLE, 3, 0);
+    static const char *const in[] = { "archiver", "t", "pin", "in" };
+    assert_int_equal(bench_metric(b, "millrace_events_total", in), 3);
+    archive_close(archive);
+}
+
+static void
+first_of_equal_keys_stays_within_a_batch(void **state)
+{
+    struct bench *b = *state;
+    bench_topic(b, CLEAN, 1);
+    struct archive *archive = bench_archive(b, NULL);
+    bench_pin(b, CLEAN, 0, 1, "first");
+    bench_pin(b, CLEAN, 0, 1, "first");
+    bench_pin(b, CLEAN, 0, 1, "other");
+    bench_pin(b, CLEAN, 0, 2, "x");
+    bench_settle(archive);
+
+    check_rows(b, "1 first 2 x");
+    check_law(b, TABLE, 2, 2);
+    static const char *const kind[] = { "t", "pin" };
+    assert_int_equal(bench_metric(b, "millrace_repeated_differing_total", kind), 1);
+    archive_close(archive);
+}
+
+static void
+first_of_equal_keys_stays_across_batches_and_restarts(void **state)
+{
+    struct bench *b = *state;
+    bench_topic(b, CLEAN, 1);
+    struct archive *archive = bench_archive(b, NULL);
+    bench_pin(b, CLEAN, 0, 1, "a");
+    bench_pin(b, CLEAN, 0, 2, "b");
+    bench_settle(archive);
+    bench_pin(b, CLEAN, 0, 2, "b");
+    bench_pin(b, CLEAN, 0, 3, "c");
+    bench_settle(archive);
+    archive_close(archive);
+    MR_CLEANUP(mr_freep) char *command = mr_printf("rm -r %s", b->work);
+    assert_int_equal(system(command), 0); /* the cache is only a cache */
+    archive = bench_archive(b, NULL);
+    bench_pin(b, CLEAN, 0, 1, "changed");
+    bench_pin(b, CLEAN, 0, 3, "c");
+    bench_settle(archive); /* nothing but repeats: a commit without rows */
+
+    check_rows(b, "1 a 2 b 3 c");
+    check_law(b, TABLE, 3, 3);
+    static const char *const kind[] = { "t", "pin" };
+    assert_int_equal(bench_metric(b, "millrace_repeated_differing_total", kind), 1);
+    archive_close(archive);
+}
+
+/* Somebody else's archiver for another partition of the same table. */
+struct rival {
+    struct bench *b;
+    struct archive *archive;
+};
+
+static void
+rival_commits(void *self)
+{
+    struct rival *rival = self;
+    bench_flush(rival->archive);
+}
+
+static void
+first_of_equal_keys_stays_across_a_conflict(void **state)
+{
+    struct bench *b = *state;
+    bench_topic(b, CLEAN, 2);
+    struct archive *one = bench_archive(b, NULL), *two = bench_archive(b, NULL);
+    int64_t deadline_ms = mr_now_ms() + FIXTURE_WAIT_MS;
+    while (one->phase != PHASE_FLOWING || two->phase != PHASE_FLOWING ||
+           one->parts_count + two->parts_count != 2) {
+        bench_step(one);
+        bench_step(two);
+        assert_true(mr_now_ms() < deadline_ms);
+    }
+    bench_pin(b, CLEAN, 0, 1, "same");
+    bench_pin(b, CLEAN, 0, 2, "zero");
+    bench_pin(b, CLEAN, 1, 1, "same");
+    bench_pin(b, CLEAN, 1, 3, "one");
+    bench_read(one);
+    bench_read(two);
+    /* When the first one creates its commit, the second one's is there. */
+    struct rival rival = { b, two };
+    bench_before_create("_delta_log/00000000000000000001", rival_commits, &rival);
+    bench_flush(one);
+
+    check_rows(b, "1 same 2 zero 3 one");
+    check_law(b, TABLE, 3, 1);
+    static const char *const table[] = { TABLE };
+    assert_int_equal(bench_metric(b, "millrace_archiver_conflicts_total", table), 1);
+    archive_close(one);
+    archive_close(two);
+}
+
+static void
+batch_that_somebody_else_has_committed_is_dropped(void **state)
+{
+    struct bench *b = *state;
+    bench_topic(b, CLEAN, 1);
+    struct archive *zombie = bench_archive(b, "zombies"), *owner = bench_archive(b, NULL);
+    bench_pin(b, CLEAN, 0, 1, "a");
+    bench_pin(b, CLEAN, 0, 2, "b");
+    bench_read(zombie);
+    bench_settle(owner);
+    bench_pin(b, CLEAN, 0, 3, "c");
+    bench_settle(zombie);
+    bench_settle(owner);
+    bench_pin(b, CLEAN, 0, 4, "d");
+    bench_settle(owner);
+    bench_settle(zombie);
+
+    check_rows(b, "1 a 2 b 3 c 4 d");
+    check_law(b, TABLE, 4, 0);
+    static const char *const table[] = { TABLE };
+    assert_true(bench_metric(b, "millrace_archiver_stale_total", table) >= 2);
+    archive_close(zombie);
+    archive_close(owner);
+}
+
+static void
+start_is_the_tables_txn_not_the_groups_offset(void **state)
+{
+    struct bench *b = *state;
+    bench_topic(b, CLEAN, 1);
+    struct archive *archive = bench_archive(b, NULL);
+    bench_pin(b, CLEAN, 0, 1, "a");
+    bench_settle(archive);
+    bench_crash(archive); /* the group's offset was not shown yet */
+    bench_pin(b, CLEAN, 0, 2, "b");
+
+    archive = bench_archive(b, NULL);
+    bench_settle(archive);
+    check_law(b, TABLE, 2, 0);
+    for (size_t i = 0; i < archive->parts_count; i++)
+        assert_int_equal(archive->parts[i].good, 2);
+    archive_close(archive);
+}
+
+static void
+dead_letters_of_all_kinds_meet_in_one_table(void **state)
+{
+    struct bench *b = *state;
+    bench_topic(b, "t.pin.dead", 1);
+    bench_topic(b, "t.geo.dead", 1);
+    struct archive *archive = bench_archive(b, NULL);
+    bench_letter(b, "t.pin.dead", 0, "pin", "one");
+    bench_letter(b, "t.geo.dead", 0, "geo", "two");
+    bench_letter(b, "t.geo.dead", 0, "geo", "two");
+    bench_settle(archive);
+
+    MR_CLEANUP(mr_freep)
+    char *rows = bench_rows(b, "t_dead_table",
+                            "SELECT kind, stage, code, reason, original, topic, \"offset\", "
+                            "epoch_us(dead_at) AS at FROM t ORDER BY ALL");
+    assert_string_equal(rows, "geo validator NOT_JSON two not JSON t.geo 7 1700000000000000 "
+                              "geo validator NOT_JSON two not JSON t.geo 7 1700000000000000 "
+                              "pin validator NOT_JSON one not JSON t.pin 7 1700000000000000");
+    check_law(b, "t_dead_table", 3, 0);
+    archive_close(archive);
+}
+
+static void
+markers_between_events_keep_the_chain_whole(void **state)
+{
+    struct bench *b = *state;
+    struct mr_writer *idempotent = b->writer, *writer = NULL;
+    const struct mr_writer_options options = { .transactional_id = "cleaner",
+                                               .queue_bytes_max = 1 << 20 };
+    bench_topic(b, CLEAN, 1);
+    struct archive *archive = bench_archive(b, NULL);
+    BENCH_OK(mr_writer_open(b->bus, &options, &writer, &oops));
+    b->writer = writer;
+    for (int i = 0; i < 3; i++) {
+        BENCH_OK(mr_writer_begin(writer, &oops));
+        bench_pin(b, CLEAN, 0, i, "x");
+        BENCH_OK(i == 1 ? mr_writer_abort(writer, 1000, &oops)
+                        : mr_writer_commit(writer, NULL, NULL, 0, 1000, &oops));
+        bench_settle(archive);
+    }
+    b->writer = idempotent;
+    check_rows(b, "0 x 2 x");
+    check_law(b, TABLE, 2, 0);
+    static const char *const lag[] = { "archiver", CLEAN, "0" };
+    archive->survey_ms = 0;
+    bench_step(archive);
+    assert_int_equal(bench_metric(b, "millrace_lag_records", lag), 0);
+    archive_close(archive);
+    mr_writer_close(writer);
+}
+
+static void
+newer_contract_stops_its_partition_only(void **state)
+{
+    struct bench *b = *state;
+    bench_topic(b, CLEAN, 2);
+    struct archive *archive = bench_archive(b, NULL);
+    unsigned version = mr_contracts_find(b->contracts, "pin")->version;
+    bench_pin(b, CLEAN, 0, 1, "a");
+    bench_pin_version(b, CLEAN, 0, 2, version + 1);
+    bench_pin(b, CLEAN, 0, 3, "behind it");
+    bench_pin(b, CLEAN, 1, 4, "b");
+    bench_settle(archive);
+
+    check_rows(b, "1 a 4 b");
+    char why[256];
+    assert_false(archive_ready(archive, why, sizeof(why)));
+    assert_non_null(strstr(why, "contract version"));
+    archive_close(archive);
+}
+
+static void
+partition_flows_on_when_its_contract_has_come(void **state)
+{
+    struct bench *b = *state;
+    MR_CLEANUP(mr_freep) char *dir = mr_printf("%s/kinds", b->dir);
+    MR_CLEANUP(mr_freep) char *copy = mr_printf("cp -r %s %s", b->kinds, dir);
+    assert_int_equal(system(copy), 0);
+    free((void *)b->kinds);
+    b->kinds = mr_strdup(dir);
+    bench_topic(b, CLEAN, 1);
+    struct archive *archive = bench_archive(b, NULL);
+    bench_pin(b, CLEAN, 0, 1, "a");
+    bench_pin_version(b, CLEAN, 0, 2, 2);
+    bench_settle(archive);
+    check_rows(b, "1 a");
+
+    /* Version 2 of the contract has one more column. */
+    MR_CLEANUP(mr_freep)
+    char *change =
+        mr_printf("cd %s && mkdir source && cp -r %s/proto/kinds/pin source && sed -i -e "
+                  "'s/version: 1/version: 2/' -e '/message CleanPin/,/^}/s/^}/  optional string "
+                  "mood = 40;\\n}/' source/pin/pin.proto && %s/tools/kinds source %s",
+                  b->dir, getenv("MILLRACE_SOURCE"), getenv("MILLRACE_SOURCE"), dir);
+    assert_int_equal(system(change), 0);
+    BENCH_OK(archive_reload(archive, &oops));
+    bench_settle(archive);
+
+    MR_CLEANUP(mr_freep)
+    char *rows = bench_rows(b, TABLE, "SELECT ind, mood FROM t ORDER BY ALL");
+    assert_string_equal(rows, "1 NULL 2 NULL");
+    check_law(b, TABLE, 2, 0);
+    archive_close(archive);
+}
+
+static void
+record_that_is_no_event_stops_its_partition(void **state)
+{
+    struct bench *b = *state;
+    bench_topic(b, CLEAN, 1);
+    struct archive *archive = bench_archive(b, NULL);
+    bench_put_text(b, CLEAN, 0, "{}");
+    bench_settle(archive);
+    char why[256];
+    assert_false(archive_ready(archive, why, sizeof(why)));
+    assert_non_null(strstr(why, "topic t.pin.clean part 0 offset 0"));
+    archive_close(archive);
+}
+
+static void
+table_of_another_topic_id_is_refused_naming_both(void **state)
+{
+    struct bench *b = *state;
+    bench_topic(b, CLEAN, 1);
+    struct archive *archive = bench_archive(b, NULL);
+    bench_pin(b, CLEAN, 0, 1, "a");
+    bench_settle(archive);
+    archive_close(archive);
+    mr_bus_memory_recreate(b->bus, CLEAN);
+    bench_pin(b, CLEAN, 0, 1, "a");
+    struct mr_err err = { 0 };
+    bench_archive_fails(b, &err);
+    assert_int_equal(err.code, MR_E(IDENTITY));
+    assert_non_null(strstr(err.text, "table holds millrace/"));
+    assert_non_null(strstr(err.text, ", this is millrace/"));
+}
+
+static void
+commit_that_fails_is_tried_again_and_nothing_is_doubled(void **state)
+{
+    struct bench *b = *state;
+    bench_topic(b, CLEAN, 1);
+    struct archive *archive = bench_archive(b, NULL);
+    bench_pin(b, CLEAN, 0, 1, "a");
+    bench_read(archive);
+    bench_store_away("_delta_log/00000000000000000001", 2);
+    bench_flush(archive);
+    check_rows(b, "1 a");
+    check_law(b, TABLE, 1, 0);
+    assert_int_equal(bench_metric(b, "millrace_archiver_failures_total", NULL), 2);
+    archive_close(archive);
+}
+
+int
+archiver_table_tests(void)
+{
+#define ON_BENCH(test) cmocka_unit_test_setup_teardown(test, bench_open, bench_close)
+    const struct CMUnitTest tables[] = {
+        ON_BENCH(clean_events_become_rows_of_their_table),
+        ON_BENCH(first_of_equal_keys_stays_within_a_batch),
+        ON_BENCH(first_of_equal_keys_stays_across_batches_and_restarts),
+        ON_BENCH(first_of_equal_keys_stays_across_a_conflict),
+        ON_BENCH(batch_that_somebody_else_has_committed_is_dropped),
+        ON_BENCH(start_is_the_tables_txn_not_the_groups_offset),
+        ON_BENCH(dead_letters_of_all_kinds_meet_in_one_table),
+        ON_BENCH(markers_between_events_keep_the_chain_whole),
+        ON_BENCH(newer_contract_stops_its_partition_only),
+        ON_BENCH(partition_flows_on_when_its_contract_has_come),
+        ON_BENCH(record_that_is_no_event_stops_its_partition),
+        ON_BENCH(table_of_another_topic_id_is_refused_naming_both),
+        ON_BENCH(commit_that_fails_is_tried_again_and_nothing_is_doubled),
+    };
+    return cmocka_run_group_tests_name("tables", tables, NULL, NULL);
+}
