@@ -20,7 +20,8 @@
  * UTF-8 but controls. The folder .millrace is the store's own. Files cannot have an object a and an
  * object a/b, nor a segment above 255 bytes: INVALID.
  *
- * Threads: a handle belongs to one thread; open one for each.
+ * Threads: a handle belongs to one thread; open one for each. On https a closed connection raises
+ * SIGPIPE, which the process has to ignore.
  */
 #ifndef MR_STORE_H
 #define MR_STORE_H
