@@ -19,16 +19,27 @@ SELECT
         ) THEN NULL
         ELSE description
     END AS description,
-    -- 124k, 5M, 1.5k: decimals, so that nothing is lost on the way. What is no number, or more than
-    -- 64 bits hold, fails the row.
+    -- 124k, 5M; what has a point, 1.5k, goes through decimals, so that nothing is lost on the way.
+    -- What is no number, or more than 64 bits hold, fails the row.
     CASE
         WHEN follower_count IN ('User Info Error', '') THEN NULL
+        WHEN contains(follower_count, '.') THEN CAST(
+            CASE
+                WHEN right(follower_count, 1) IN ('k', 'K')
+                    THEN CAST(left(follower_count, -1) AS DECIMAL(38, 9)) * 1000
+                WHEN right(follower_count, 1) IN ('m', 'M')
+                    THEN CAST(left(follower_count, -1) AS DECIMAL(38, 9)) * 1000000
+                WHEN right(follower_count, 1) IN ('b', 'B')
+                    THEN CAST(left(follower_count, -1) AS DECIMAL(38, 9)) * 1000000000
+                ELSE CAST(follower_count AS DECIMAL(38, 9))
+            END AS BIGINT
+        )
         WHEN right(follower_count, 1) IN ('k', 'K')
-            THEN CAST(CAST(left(follower_count, -1) AS DECIMAL(38, 9)) * 1000 AS BIGINT)
+            THEN CAST(left(follower_count, -1) AS BIGINT) * 1000
         WHEN right(follower_count, 1) IN ('m', 'M')
-            THEN CAST(CAST(left(follower_count, -1) AS DECIMAL(38, 9)) * 1000000 AS BIGINT)
+            THEN CAST(left(follower_count, -1) AS BIGINT) * 1000000
         WHEN right(follower_count, 1) IN ('b', 'B')
-            THEN CAST(CAST(left(follower_count, -1) AS DECIMAL(38, 9)) * 1000000000 AS BIGINT)
+            THEN CAST(left(follower_count, -1) AS BIGINT) * 1000000000
         ELSE CAST(follower_count AS BIGINT)
     END AS follower_count,
     CASE WHEN poster_name IN ('User Info Error', '') THEN NULL ELSE poster_name END AS poster_name,
