@@ -109,11 +109,15 @@ archive_reload(struct archive *archive, struct mr_err *err)
         if (target->kind != NULL)
             target->kind = mr_contracts_find(next, target->kind_name);
     }
-    for (size_t i = 0; i < archive->parts_count; i++)
-        if (archive->parts[i].waits_for_contract) {
-            archive->parts[i].waits_for_contract = false;
-            archive->parts[i].trouble[0] = '\0';
-        }
+    for (size_t i = 0; i < archive->parts_count; i++) {
+        struct part *part = &archive->parts[i];
+        if (!part->waits_for_contract)
+            continue;
+        if (mr_reader_seek(archive->reader, (uint32_t)i, part->next, err) != 0)
+            return err->code;
+        part->waits_for_contract = false;
+        part->trouble[0] = '\0';
+    }
     return kinds_differ ? archive_subscribe(archive, err) : 0;
 }
 
@@ -178,7 +182,7 @@ read_some(struct archive *archive, int wait_ms, struct mr_err *err)
         code = archive_released(archive, err);
         break;
     case MR_BUS_RECORDS:
-        code = archive_take(archive, batch.records, batch.count, err);
+        archive_take(archive, batch.records, batch.count);
         break;
     }
     return code != 0 ? code : count;

@@ -125,40 +125,38 @@ take_row(struct archive *archive, struct part *part, const struct mr_record *rec
 }
 
 /* The record cannot be taken now: the partition stops in front of it, the others flow on. */
-static int
-stop(struct archive *archive, struct part *part, uint32_t slot, const struct mr_record *record,
-     const struct mr_err *why, struct mr_err *err)
+static void
+stop(struct part *part, const struct mr_err *why)
 {
     (void)snprintf(part->trouble, sizeof(part->trouble), "%.250s", why->text);
     part->waits_for_contract = why->code == MR_E(UNSUPPORTED);
-    part->paused = true;
-    if (mr_reader_seek(archive->reader, slot, record->offset, err) != 0)
-        return err->code;
-    return mr_reader_pause(archive->reader, slot, true, err);
 }
 
-static int
-take(struct archive *archive, const struct mr_record *record, struct mr_err *err)
+static void
+take(struct archive *archive, const struct mr_record *record)
 {
     struct part *part = &archive->parts[record->slot];
     if (record->is_end) {
         part->at_end = true;
         part->end = record->offset > part->end ? record->offset : part->end;
-        return 0;
+        return;
     }
     /* Behind a stop the rest of the poll comes again; below next it has been taken before. */
     if (!part->is_ours || part->trouble[0] != '\0' || record->offset < part->next)
-        return 0;
+        return;
     struct mr_err why = { 0 };
     if (part->target == NULL)
         take_raw(part, record);
-    else if (take_row(archive, part, record, &why) != 0)
-        return stop(archive, part, record->slot, record, &why, err);
+    else
+        (void)take_row(archive, part, record, &why);
+    if (why.code != 0) {
+        stop(part, &why);
+        return;
+    }
     part->next = record->offset + 1;
     part->last_time_ms = record->time_ms;
     part->at_end = false;
     part->held++;
-    return 0;
 }
 
 static bool
@@ -167,14 +165,12 @@ is_full(const struct work *work, const struct archive_rotation *rotation)
     return work->records >= rotation->records || (int64_t)work_bytes(work) >= rotation->bytes;
 }
 
-int
-archive_take(struct archive *archive, const struct mr_record *records, size_t count,
-             struct mr_err *err)
+void
+archive_take(struct archive *archive, const struct mr_record *records, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         struct part *part = &archive->parts[records[i].slot];
-        if (take(archive, &records[i], err) != 0)
-            return err->code;
+        take(archive, &records[i]);
         mr_arena_reset(&archive->arena);
         const struct archive_rotation *rotation =
             part->target == NULL ? &archive->options.raw : &archive->options.table;
@@ -182,7 +178,6 @@ archive_take(struct archive *archive, const struct mr_record *records, size_t co
         if (sink->filling != NULL && is_full(sink->filling, rotation))
             sink_close(sink);
     }
-    return 0;
 }
 
 /* ---- closing works ---- */

@@ -104,8 +104,7 @@ void archive_forget(struct archive *archive);
 void work_free(struct work *work);
 
 /* flow.c */
-int archive_take(struct archive *archive, const struct mr_record *records, size_t count,
-                 struct mr_err *err);
+void archive_take(struct archive *archive, const struct mr_record *records, size_t count);
 void archive_rotate(struct archive *archive, bool everything);
 int archive_submit(struct archive *archive, struct mr_err *err);
 int archive_settled(struct archive *archive, struct work *work, struct mr_err *err);
