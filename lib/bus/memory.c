@@ -78,6 +78,14 @@ mr_bus_memory_fault(struct mr_bus *handle, const char *call, unsigned skip, unsi
     (void)snprintf(fault->call, sizeof(fault->call), "%s", call);
 }
 
+void
+mr_bus_memory_hold(struct mr_bus *handle, bool hold)
+{
+    struct memory_bus *bus = (struct memory_bus *)handle;
+    MEMORY_LOCKED(bus);
+    bus->hold = hold;
+}
+
 /* ---- topics and logs ---- */
 
 struct topic *

@@ -143,6 +143,7 @@ struct memory_bus {
     uint64_t changes; /* of topics */
     struct fault faults[MEMORY_FAULTS_MAX];
     size_t faults_count;
+    bool hold; /* delivery reports */
 };
 
 /* memory.c; all but memory_lock want the lock held. */

@@ -246,10 +246,19 @@ fd(struct mr_writer *handle)
     return ((struct memory_writer *)handle)->fd;
 }
 
+static bool
+is_held(struct memory_writer *writer)
+{
+    MEMORY_LOCKED(writer->bus);
+    return writer->bus->hold;
+}
+
 static int
 poll_writer(struct mr_writer *handle, int timeout_ms)
 {
     struct memory_writer *writer = (struct memory_writer *)handle;
+    if (is_held(writer))
+        return 0;
     struct pollfd readable = { .fd = writer->fd, .events = POLLIN };
     if (timeout_ms > 0 && writer->reports_first == writer->reports_count)
         (void)poll(&readable, 1, timeout_ms);

@@ -1,0 +1,199 @@
+/*
+ * Membership. librdkafka's callback only records; poll tells the caller, who answers when it has
+ * finished what is open. How that maps:
+ *
+ * An offer is answered inside the callback with an empty assignment: so librdkafka is not left
+ * waiting, further rebalances come as ordinary events, and nothing is fetched. mr_reader_assign
+ * replaces it by the parts with their starts.
+ *
+ * A revocation is answered by mr_reader_release. Until then this member has not joined the next
+ * generation, so nobody else can have been given its parts, unless they are lost.
+ *
+ * The metadata of the group must be that of the generation which made the offer: with a newer one
+ * the broker would take commits for partitions that have moved on (it checks the generation, not
+ * the partitions). An offer can be outdated when it is seen, as librdkafka joins again by itself
+ * when topics change. So the metadata is taken first, then the group is asked whether in its
+ * present, settled generation this member has these very parts; any later generation makes the
+ * metadata worthless, which is what it is for.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "bus/kafka_reader_state.h"
+
+enum { LOOK_UP_MS = 2000 };
+
+/* ---- callback ---- */
+
+static void
+assign_nothing(rd_kafka_t *rk)
+{
+    MR_CLEANUP(kafka_list_freep)
+    rd_kafka_topic_partition_list_t *nothing = rd_kafka_topic_partition_list_new(0);
+    (void)rd_kafka_assign(rk, nothing);
+}
+
+static void
+record_offer(struct kafka_reader *reader, const rd_kafka_topic_partition_list_t *parts)
+{
+    kafka_list_freep(&reader->offer);
+    reader->offer = rd_kafka_topic_partition_list_copy(parts);
+    rd_kafka_topic_partition_list_sort(reader->offer, NULL, NULL);
+    /* Offered anew without a revocation in between: what was held is not ours any more. */
+    if (reader->claim != NOTHING)
+        reader->going = reader->lost = true;
+    assign_nothing(reader->client.rk);
+}
+
+static void
+record_revocation(struct kafka_reader *reader)
+{
+    bool lost = rd_kafka_assignment_lost(reader->client.rk) != 0;
+    kafka_list_freep(&reader->offer);
+    if (reader->claim == NOTHING) {
+        (void)rd_kafka_assign(reader->client.rk, NULL);
+        return;
+    }
+    reader->going = true;
+    reader->lost |= lost;
+}
+
+static void
+on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *parts,
+             void *opaque)
+{
+    struct kafka_reader *reader = ((struct kafka_client *)opaque)->owner;
+    if (reader->closing)
+        (void)rd_kafka_assign(rk, NULL);
+    else if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
+        record_offer(reader, parts);
+    else
+        record_revocation(reader);
+    rd_kafka_yield(rk); /* poll returns now, not when a record comes */
+}
+
+void
+kafka_group_conf(rd_kafka_conf_t *conf)
+{
+    rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
+}
+
+/* ---- telling ---- */
+
+static void
+drop_metadata(struct kafka_reader *reader)
+{
+    if (reader->metadata != NULL)
+        rd_kafka_consumer_group_metadata_destroy(reader->metadata);
+    reader->metadata = NULL;
+}
+
+static struct mr_part *
+offered_parts(const rd_kafka_topic_partition_list_t *offer)
+{
+    struct mr_part *parts = mr_alloc((size_t)offer->cnt * sizeof(*parts));
+    for (int i = 0; i < offer->cnt; i++) {
+        (void)snprintf(parts[i].topic, sizeof(parts[i].topic), "%s", offer->elems[i].topic);
+        parts[i].partition = offer->elems[i].partition;
+        parts[i].committed = MR_NO_OFFSET;
+    }
+    return parts;
+}
+
+/* 1: the offer is a claim now; 0: it is outdated or the group not settled, the next event will
+ * tell; or an error. */
+static int
+claim_offer(struct kafka_reader *reader, struct mr_err *err)
+{
+    size_t count = (size_t)reader->offer->cnt;
+    struct kafka_bus *bus = reader->client.bus;
+    MR_CLEANUP(mr_freep) struct mr_part *parts = offered_parts(reader->offer);
+    drop_metadata(reader);
+    reader->metadata = rd_kafka_consumer_group_metadata(reader->client.rk);
+    if (reader->metadata == NULL)
+        return 0;
+    int confirmed = kafka_group_confirms(
+        bus, reader->group, rd_kafka_consumer_group_metadata_member_id(reader->metadata), parts,
+        count, LOOK_UP_MS, err);
+    if (confirmed <= 0)
+        return confirmed;
+    if (kafka_part_offsets(bus, reader->group, parts, count, LOOK_UP_MS, err) < 0)
+        return mr_fail_in(err, "assignment of group %s", reader->group);
+    kafka_list_freep(&reader->offer);
+    free(reader->parts);
+    reader->parts = MR_TAKE(parts);
+    reader->parts_count = count;
+    reader->claim = ASKED;
+    return 1;
+}
+
+static int
+check_fatal(struct kafka_reader *reader, struct mr_err *err)
+{
+    char text[256];
+    rd_kafka_resp_err_t code = rd_kafka_fatal_error(reader->client.rk, text, sizeof(text));
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        return 0;
+    (void)kafka_fail(err, &reader->client, code, "group %s (%s)", reader->group, text);
+    err->remedy = MR_FATAL;
+    return err->code;
+}
+
+int
+kafka_group_tell(struct kafka_reader *reader, struct mr_batch *ret, struct mr_err *err)
+{
+    if (check_fatal(reader, err) < 0)
+        return err->code;
+    if (reader->going) {
+        *ret = (struct mr_batch){ .event = reader->lost ? MR_BUS_LOST : MR_BUS_REVOKED };
+    } else if (reader->offer != NULL) {
+        int claimed = claim_offer(reader, err);
+        if (claimed <= 0)
+            return claimed;
+    }
+    if (!reader->going && reader->claim != ASKED)
+        return 0;
+    if (!reader->going)
+        *ret = (struct mr_batch){ .event = MR_BUS_ASSIGNED };
+    ret->parts = reader->parts;
+    ret->parts_count = reader->parts_count;
+    return 1;
+}
+
+/* ---- answers ---- */
+
+int
+kafka_group_stale(const struct kafka_reader *reader, struct mr_err *err)
+{
+    return mr_fail(err, MR_E(STALE), MR_RETRY, "the assignment in group %s has gone",
+                   reader->group);
+}
+
+int
+kafka_group_release(struct mr_reader *handle, struct mr_err *err)
+{
+    (void)err;
+    struct kafka_reader *reader = (struct kafka_reader *)handle;
+    kafka_reader_forget(reader);
+    drop_metadata(reader);
+    /* An offer that waits behind this was answered already, and there is nothing to answer when
+     * the caller gives up what nobody asked back. */
+    if (reader->offer == NULL && (reader->going || !reader->subscribed))
+        (void)rd_kafka_assign(reader->client.rk, NULL);
+    else
+        assign_nothing(reader->client.rk);
+    reader->going = reader->lost = false;
+    reader->claim = NOTHING;
+    return 0;
+}
+
+void
+kafka_group_close(struct kafka_reader *reader)
+{
+    reader->closing = true;
+    (void)rd_kafka_assign(reader->client.rk, NULL);
+    (void)rd_kafka_consumer_close(reader->client.rk);
+    kafka_list_freep(&reader->offer);
+    drop_metadata(reader);
+    free(reader->parts);
+}

@@ -1,0 +1,61 @@
+/*
+ * The reader of the Kafka driver. kafka_group.c: what the group gives and takes; kafka_reader.c:
+ * records and positions.
+ */
+#ifndef MR_KAFKA_READER_STATE_H
+#define MR_KAFKA_READER_STATE_H
+
+#include "bus/kafka_state.h"
+
+struct slot {
+    const char *topic; /* in reader->parts */
+    int32_t partition;
+    bool paused;
+    int64_t next; /* behind the last record told; what comes from before is old */
+};
+
+/* What the caller has been told to hold. */
+enum claim { NOTHING, ASKED, OWNING };
+
+struct kafka_reader {
+    struct mr_reader base;
+    struct kafka_client client;
+    rd_kafka_queue_t *queue;
+    char *group;
+    bool subscribed, closing;
+
+    /* Recorded by the rebalance callback, told by poll. */
+    rd_kafka_topic_partition_list_t *offer; /* an assignment not told yet; or NULL */
+    bool going, lost;                       /* the claim must be given back; it is gone already */
+
+    enum claim claim;
+    struct mr_part *parts; /* of the claim */
+    size_t parts_count;
+    rd_kafka_consumer_group_metadata_t *metadata; /* of the claim */
+
+    struct slot *slots; /* in the order of mr_reader_assign */
+    uint32_t *sorted;   /* slots by topic and partition */
+    size_t slots_count;
+    const rd_kafka_topic_t *last_topic; /* slot of the last record, for the next one */
+    int32_t last_partition;
+    uint32_t last_slot;
+
+    rd_kafka_message_t **messages; /* lent out with the records */
+    size_t messages_count, room;
+    struct mr_record *records;
+    struct mr_err failed;
+    int64_t looked_ms; /* when the connection was last looked at */
+};
+
+/* kafka_group.c */
+void kafka_group_conf(rd_kafka_conf_t *conf);
+/* 1: an event is told in ret; 0: none is due; or an error, and the event stays due. */
+int kafka_group_tell(struct kafka_reader *reader, struct mr_batch *ret, struct mr_err *err);
+int kafka_group_release(struct mr_reader *reader, struct mr_err *err);
+int kafka_group_stale(const struct kafka_reader *reader, struct mr_err *err);
+void kafka_group_close(struct kafka_reader *reader);
+/* kafka_reader.c */
+void kafka_reader_drop(struct kafka_reader *reader);   /* lent messages */
+void kafka_reader_forget(struct kafka_reader *reader); /* and slots */
+
+#endif
