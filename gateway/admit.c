@@ -1,0 +1,364 @@
+/*
+ * A post goes through here in order: room, topics, stamp and produce, reports, answer. One that
+ * must wait for its topic is parked and tried again at each step until its deadline. Values are not
+ * copied on their way to Kafka; what is in flight is bounded by the bytes of the posts.
+ */
+#include "gateway/admit.h"
+
+#include "clock/clock.h"
+#include "gateway/stamp.h"
+
+#include <stdlib.h>
+
+enum {
+    EVENT_COST_BYTES = 512, /* of our own and the client library's bookkeeping */
+    EVENTS_FIRST = 4,
+};
+
+struct admit {
+    struct admit_options options;
+    struct mr_writer *writer;
+    struct topics *topics;
+    struct post *parked, *parked_last;
+    size_t waiting, bytes;
+    int reports; /* served in this step */
+    struct mr_cell *ack[DIALECT_NAMES], *in_flight;
+};
+
+/* ---- answers ---- */
+
+static void
+leave(struct post *post)
+{
+    struct admit *admit = post->admit;
+    MR_ASSERT(admit->waiting > 0);
+    MR_ASSERT(admit->bytes >= post->bytes);
+    admit->waiting--;
+    admit->bytes -= post->bytes;
+    mr_set(admit->in_flight, (int64_t)admit->bytes);
+}
+
+static void
+answer(struct post *post)
+{
+    leave(post);
+    mr_observe_us(post->admit->ack[post->dialect->name], mr_now_us() - post->started_us);
+    post->dialect->answer(post);
+}
+
+static void
+refuse(struct post *post, enum fault fault, const char *text)
+{
+    leave(post);
+    reply_fault(post->admit->options.replies, post->request, post->dialect, fault, "%s", text);
+}
+
+size_t
+post_failed(const struct post *post, int *ret_status)
+{
+    size_t failed = 0, retriable = 0, large = 0;
+    for (size_t i = 0; i < post->count; i++) {
+        failed += post->events[i].code != 0;
+        retriable += post->events[i].code != 0 && post->events[i].is_retriable;
+        large += post->events[i].code == MR_E(TOO_LARGE);
+    }
+    *ret_status = failed < post->count || failed == 0 ? 200
+                  : retriable > 0                     ? 503
+                  : large == failed                   ? 413
+                                                      : 500;
+    return failed;
+}
+
+static void
+mark(struct event *event, const struct mr_err *err)
+{
+    event->code = err->code;
+    event->is_retriable = err->remedy == MR_RETRY;
+    event->text = mr_arena_copy(mr_http_arena(event->post->request), err->text, strlen(err->text));
+}
+
+static void
+on_delivered(void *self, void *opaque, int32_t partition, int64_t offset, const struct mr_err *err)
+{
+    struct admit *admit = self;
+    struct event *event = opaque;
+    struct post *post = event->post;
+    admit->reports++;
+    if (err != NULL) {
+        mark(event, err);
+    } else {
+        event->partition = partition;
+        event->offset = offset;
+        mr_add(event->topic->good, 1);
+    }
+    MR_ASSERT(post->waiting > 0);
+    if (--post->waiting == 0)
+        answer(post);
+}
+
+/* ---- produce ---- */
+
+static void
+produce_event(struct post *post, struct event *event, struct stamp *stamp)
+{
+    struct mr_err err = { 0 };
+    uint32_t index = (uint32_t)(event - post->events);
+    int32_t partition = event->partition;
+    if (partition < 0)
+        partition = stamp_partition(stamp, event->topic->partitions);
+    struct mr_message message = {
+        .topic = event->topic->name,
+        .partition = partition,
+        .key = event->key,
+        .value = event->value,
+        .header = stamp_record(stamp, event->topic->name, index, event->value),
+        .value_borrowed = true,
+        .opaque = event,
+    };
+    event->partition = -1;
+    mr_add(event->topic->in, 1);
+    if (partition >= event->topic->partitions)
+        (void)mr_fail(&err, MR_E(NOT_FOUND), MR_REJECT, "Partition %d not found", (int)partition);
+    else
+        (void)mr_writer_produce(post->admit->writer, &message, &err);
+    if (err.code != 0)
+        mark(event, &err);
+    else
+        post->waiting++;
+}
+
+static void
+produce(struct post *post)
+{
+    struct stamp stamp;
+    stamp_init(&stamp, &(struct stamp_origin){
+                           .dialect = post->dialect->wire,
+                           .received_us = post->received_us,
+                           .principal = "",
+                           .traceparent = mr_http_header(post->request, "traceparent"),
+                           .key = mr_http_header(post->request, "idempotency-key"),
+                       });
+    for (size_t i = 0; i < post->count; i++)
+        produce_event(post, &post->events[i], &stamp);
+    if (post->waiting == 0)
+        answer(post);
+}
+
+/* Finds the topic of each event; READY when all are found. */
+static enum lookup
+resolve(struct post *post, struct mr_err *err)
+{
+    for (size_t i = 0; i < post->count; i++) {
+        struct event *event = &post->events[i];
+        if (i > 0 && strcmp(event->name, event[-1].name) == 0) {
+            event->topic = event[-1].topic;
+            continue;
+        }
+        enum lookup found = topics_look(post->admit->topics, event->name, &event->topic, err);
+        if (found != LOOKUP_READY)
+            return found;
+    }
+    return LOOKUP_READY;
+}
+
+static enum fault
+fault_of(enum lookup found, const struct mr_err *err)
+{
+    if (found == LOOKUP_UNKNOWN)
+        return FAULT_TOPIC;
+    switch (err->code) {
+    case MR_E(DENIED):
+        return FAULT_DENIED;
+    case MR_E(CONFLICT):
+        return FAULT_CONFLICT;
+    case MR_E(INVALID):
+        return FAULT_TOPIC;
+    default:
+        return FAULT_DOWN;
+    }
+}
+
+/* False: it still waits for its topic. */
+static bool
+proceed(struct post *post)
+{
+    struct mr_err err = { 0 };
+    enum lookup found = resolve(post, &err);
+    if (found == LOOKUP_WAIT) {
+        if (mr_now_ms() < post->deadline_ms)
+            return false;
+        refuse(post, FAULT_DOWN, "Kafka does not answer; nothing was stored, try again");
+        return true;
+    }
+    if (found == LOOKUP_READY)
+        produce(post);
+    else
+        refuse(post, fault_of(found, &err), err.text);
+    return true;
+}
+
+static void
+park(struct admit *admit, struct post *post)
+{
+    post->next = NULL;
+    if (admit->parked_last != NULL)
+        admit->parked_last->next = post;
+    else
+        admit->parked = post;
+    admit->parked_last = post;
+}
+
+static void
+try_parked(struct admit *admit)
+{
+    struct post *post = admit->parked;
+    admit->parked = admit->parked_last = NULL;
+    while (post != NULL) {
+        struct post *next = post->next;
+        if (!proceed(post))
+            park(admit, post);
+        post = next;
+    }
+}
+
+void
+post_admit(struct post *post)
+{
+    MR_ASSERT(post->count > 0);
+    struct admit *admit = post->admit;
+    for (size_t i = 0; i < post->count; i++)
+        post->bytes += EVENT_COST_BYTES + post->events[i].key.size + post->events[i].value.size;
+    bool has_room = admit->bytes + post->bytes <= (size_t)admit->options.in_flight_bytes_max;
+    admit->waiting++;
+    admit->bytes += post->bytes;
+    mr_set(admit->in_flight, (int64_t)admit->bytes);
+    /* One post alone may pass the limit, or it could never be taken. */
+    if (!has_room && admit->waiting > 1)
+        refuse(post, FAULT_BUSY, "too much waits for Kafka's acknowledgement; try again");
+    else if (!proceed(post))
+        park(admit, post);
+}
+
+struct post *
+post_new(struct admit *admit, struct mr_http_request *request, const struct dialect *dialect)
+{
+    struct post *post = mr_arena_alloc(mr_http_arena(request), sizeof(*post));
+    *post = (struct post){ .admit = admit,
+                           .request = request,
+                           .dialect = dialect,
+                           .received_us = mr_wall_us(),
+                           .started_us = mr_now_us(),
+                           .deadline_ms = mr_now_ms() + admit->options.delivery_ms_max };
+    return post;
+}
+
+struct event *
+post_add(struct post *post, const char *topic)
+{
+    if (post->count == POST_EVENTS_MAX)
+        return NULL;
+    if (post->count == post->room) {
+        size_t room = post->room == 0 ? EVENTS_FIRST : 4 * post->room;
+        struct event *events = mr_arena_alloc(mr_http_arena(post->request), room * sizeof(*events));
+        if (post->count > 0)
+            memcpy(events, post->events, post->count * sizeof(*events));
+        post->events = events;
+        post->room = room;
+    }
+    struct event *event = &post->events[post->count++];
+    *event = (struct event){ .post = post, .name = topic, .partition = -1, .offset = -1 };
+    return event;
+}
+
+/* ---- open, step, close ---- */
+
+int
+admit_open(const struct admit_options *options, struct admit **ret, struct mr_err *err)
+{
+    static const char *const names[DIALECT_NAMES] = { "rest", "kinesis", "events" };
+    MR_ASSERT(options->in_flight_bytes_max > 0);
+    struct admit *admit = mr_alloc(sizeof(*admit));
+    admit->options = *options;
+    for (size_t i = 0; i < DIALECT_NAMES; i++)
+        admit->ack[i] =
+            mr_metrics_cell(options->metrics, "millrace_gateway_ack_seconds", &names[i]);
+    admit->in_flight = mr_metrics_cell(options->metrics, "millrace_gateway_in_flight_bytes", NULL);
+    struct mr_writer_options writer = {
+        .linger_ms = options->linger_ms,
+        /* The posts are the limit; the queue has room for one that passes it. */
+        .queue_bytes_max = 2 * options->in_flight_bytes_max,
+        .delivery_timeout_ms = options->delivery_ms_max,
+        .delivered = on_delivered,
+        .self = admit,
+    };
+    int code = mr_writer_open(options->bus, &writer, &admit->writer, err);
+    if (code != 0) {
+        free(admit);
+        return code;
+    }
+    admit->topics = topics_open(&(struct topics_options){ .bus = options->bus,
+                                                          .writer = admit->writer,
+                                                          .plan = options->plan,
+                                                          .kinds = options->kinds,
+                                                          .auto_topics = options->auto_topics,
+                                                          .metrics = options->metrics });
+    *ret = admit;
+    return 0;
+}
+
+void
+admit_close(struct admit *admit)
+{
+    if (admit == NULL)
+        return;
+    mr_writer_close(admit->writer); /* its last reports count in topics */
+    topics_close(admit->topics);
+    free(admit);
+}
+
+int
+admit_fd(const struct admit *admit)
+{
+    return mr_writer_fd(admit->writer);
+}
+
+int
+admit_step(struct admit *admit)
+{
+    admit->reports = 0;
+    (void)mr_writer_poll(admit->writer, 0);
+    topics_step(admit->topics);
+    try_parked(admit);
+    return admit->reports;
+}
+
+void
+admit_reports(void *self)
+{
+    struct admit *admit = self;
+    (void)mr_writer_poll(admit->writer, 0);
+}
+
+size_t
+admit_waiting(const struct admit *admit)
+{
+    return admit->waiting;
+}
+
+size_t
+admit_in_flight_bytes(const struct admit *admit)
+{
+    return admit->bytes;
+}
+
+struct topics *
+admit_topics(struct admit *admit)
+{
+    return admit->topics;
+}
+
+struct replies *
+admit_replies(struct admit *admit)
+{
+    return admit->options.replies;
+}

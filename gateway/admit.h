@@ -1,0 +1,84 @@
+/*
+ * admit: from events that a dialect found in a request to the answer that it gives. Limits, the
+ * header of each record, produce, and the wait for all delivery reports stand here once for all
+ * dialects.
+ *
+ *   struct post *post = post_new(admit, request, &dialect);
+ *   struct event *event = post_add(post, topic);    once or more often
+ *   post_admit(post);                               dialect->answer(post) follows, now or later
+ *
+ * An event's value is borrowed from the request's memory; the request lives until its reply, and
+ * the reply comes after the last report. Threads: the door's.
+ */
+#ifndef MR_ADMIT_H
+#define MR_ADMIT_H
+
+#include "base/base.h"
+#include "bus/bus.h"
+#include "gateway/reply.h"
+#include "gateway/topics.h"
+#include "http/http.h"
+
+struct admit;
+struct post;
+
+enum { POST_EVENTS_MAX = 10000 };
+
+struct event {
+    struct post *post;
+    const char *name;      /* of its topic, in the request's memory */
+    struct topic *topic;   /* set by admit */
+    struct mr_slice key;   /* data NULL: none */
+    struct mr_slice value; /* data NULL: tombstone */
+    int32_t partition;     /* wished (-1: any); then where it stands */
+    int64_t offset;        /* -1: it is not stored */
+    int code;              /* 0, or why it is not stored */
+    bool is_retriable;
+    const char *text;
+};
+
+struct post {
+    struct admit *admit;
+    struct mr_http_request *request;
+    const struct dialect *dialect;
+    struct event *events;
+    size_t count, room;
+    size_t waiting; /* for so many reports */
+    size_t bytes;   /* counted as in flight */
+    int64_t received_us, started_us, deadline_ms;
+    struct post *next; /* of those that wait for their topic */
+    int form;          /* the dialect's own note for its answer */
+};
+
+struct admit_options {
+    struct mr_bus *bus;
+    const struct mr_plan *plan;
+    const char *kinds;
+    bool auto_topics;
+    int linger_ms, delivery_ms_max;
+    int64_t in_flight_bytes_max;
+    struct mr_metrics *metrics;
+    struct replies *replies;
+};
+int admit_open(const struct admit_options *options, struct admit **ret, struct mr_err *err);
+/* Requests that are still waiting are not answered. */
+void admit_close(struct admit *admit);
+int admit_fd(const struct admit *admit);
+/* Serves reports, topics and deadlines. Count of reports served. */
+int admit_step(struct admit *admit);
+void admit_reports(void *admit); /* only the reports, for mr_http_watch */
+/* How many requests wait for reports or for a topic. */
+size_t admit_waiting(const struct admit *admit);
+size_t admit_in_flight_bytes(const struct admit *admit);
+struct topics *admit_topics(struct admit *admit);
+struct replies *admit_replies(struct admit *admit);
+
+struct post *post_new(struct admit *admit, struct mr_http_request *request,
+                      const struct dialect *dialect);
+/* NULL beyond POST_EVENTS_MAX. topic is borrowed from the request's memory. */
+struct event *post_add(struct post *post, const char *topic);
+void post_admit(struct post *post);
+/* How many events are not stored, and the answer's status for that: 200 while at least one is. */
+size_t post_failed(const struct post *post, int *ret_status);
+
+#endif

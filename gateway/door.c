@@ -1,0 +1,114 @@
+/*
+ * One epoll loop serves clients and, through the watched descriptor of the writer, delivery
+ * reports: an answer leaves in the same round in which its last report arrives.
+ */
+#include "gateway/door.h"
+
+#include "clock/clock.h"
+#include "gateway/admit.h"
+#include "gateway/routes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    DELIVERY_MS_DEFAULT = 10000,
+    BACKGROUND_EVERY_MS = 20, /* topics and deadlines need not be looked at more often */
+};
+
+struct door {
+    struct mr_http *http;
+    struct replies *replies;
+    struct admit *admit;
+    struct mr_cell *connections;
+    int64_t background_next_ms;
+};
+
+int
+door_open(const struct door_options *options, struct door **ret, struct mr_err *err)
+{
+    MR_ASSERT(options->bus != NULL);
+    struct door *door = mr_alloc(sizeof(*door));
+    door->replies = replies_open(options->metrics);
+    door->connections = mr_metrics_cell(options->metrics, "millrace_gateway_connections", NULL);
+    int delivery_ms = options->delivery_ms_max > 0 ? options->delivery_ms_max : DELIVERY_MS_DEFAULT;
+    struct admit_options admit = {
+        .bus = options->bus,
+        .plan = options->plan,
+        .kinds = options->kinds,
+        .auto_topics = options->auto_topics,
+        .linger_ms = options->linger_ms,
+        .delivery_ms_max = delivery_ms,
+        .in_flight_bytes_max = options->in_flight_bytes_max,
+        .metrics = options->metrics,
+        .replies = door->replies,
+    };
+    if (admit_open(&admit, &door->admit, err) != 0 ||
+        mr_http_listen(options->host, options->port, &options->limits, route, door->admit,
+                       &door->http, err) != 0 ||
+        mr_http_watch(door->http, admit_fd(door->admit), admit_reports, door->admit, err) != 0) {
+        door_close(door);
+        return err->code;
+    }
+    *ret = door;
+    return 0;
+}
+
+void
+door_close(struct door *door)
+{
+    if (door == NULL)
+        return;
+    admit_close(door->admit); /* before http: the writer may still read request bodies */
+    mr_http_close(door->http);
+    replies_close(door->replies);
+    free(door);
+}
+
+int
+door_port(const struct door *door)
+{
+    return mr_http_port(door->http);
+}
+
+int
+door_step(struct door *door, int timeout_ms)
+{
+    if (timeout_ms > BACKGROUND_EVERY_MS && admit_waiting(door->admit) > 0)
+        timeout_ms = BACKGROUND_EVERY_MS;
+    int count = mr_http_poll(door->http, timeout_ms);
+    int64_t now_ms = mr_now_ms();
+    if (now_ms >= door->background_next_ms) {
+        door->background_next_ms = now_ms + BACKGROUND_EVERY_MS;
+        count += admit_step(door->admit);
+        mr_set(door->connections, (int64_t)mr_http_open_connections(door->http));
+    }
+    return count;
+}
+
+bool
+door_drain(struct door *door, int timeout_ms)
+{
+    mr_http_drain(door->http);
+    (void)door_step(door, timeout_ms);
+    return mr_http_pending(door->http) == 0 && mr_http_open_connections(door->http) == 0;
+}
+
+bool
+door_ready(const struct door *door, char *ret_why, size_t size)
+{
+    if (topics_reachable(admit_topics(door->admit)))
+        return true;
+    (void)snprintf(ret_why, size, "Kafka does not answer");
+    return false;
+}
+
+void
+door_status(const struct door *door, struct mr_buf *ret_json)
+{
+    mr_buf_printf(ret_json,
+                  "{\"connections\":%zu,\"requests_waiting\":%zu,\"in_flight_bytes\":%zu,"
+                  "\"topics_less_durable_than_planned\":%zu}",
+                  mr_http_open_connections(door->http), admit_waiting(door->admit),
+                  admit_in_flight_bytes(door->admit), topics_weak(admit_topics(door->admit)));
+}

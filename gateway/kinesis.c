@@ -1,0 +1,377 @@
+/*
+ * Kinesis as an API gateway passes it on: PUT /streams/{name}/record with {"Data","PartitionKey"},
+ * or Records:[..], in the spellings that are in use. The URL names the stream. On a stream that all
+ * kinds share the PartitionKey names the kind.
+ *
+ * Data, in this order: an object; a list (one event an element); a string that is JSON; base64 of
+ * JSON; any other string goes on as its text, and the validator judges it.
+ */
+#include "gateway/dialects.h"
+#include "gateway/scan.h"
+
+#include <millrace/v1/event.pb-c.h>
+#include <stdio.h>
+
+#define WRAP "{\"StreamName\":\"...\",\"Data\":{...},\"PartitionKey\":\"...\"}"
+
+enum { DATA_LEVELS_MAX = 3 };
+
+enum form { FORM_RECORD, FORM_RECORDS };
+
+struct envelope {
+    struct admit *admit;
+    struct post *post;
+    struct scan scan;
+    struct mr_slice stream;
+    bool has_records, has_value;
+    const char *fault;
+    enum fault kind; /* of fault */
+};
+
+static bool
+is_one_of(struct mr_slice key, const char *a, const char *b, const char *c)
+{
+    return mr_slice_is_text(key, a) || mr_slice_is_text(key, b) || mr_slice_is_text(key, c);
+}
+
+static bool
+is_data(struct mr_slice key)
+{
+    return is_one_of(key, "Data", "data", "DATA");
+}
+
+static bool
+is_partition_key(struct mr_slice key)
+{
+    return is_one_of(key, "PartitionKey", "partition-key", "partitionKey");
+}
+
+static bool
+is_stream_name(struct mr_slice key)
+{
+    return is_one_of(key, "StreamName", "stream-name", "streamName");
+}
+
+static bool
+fail(struct envelope *envelope, enum fault kind, const char *fault)
+{
+    if (envelope->fault == NULL) {
+        envelope->fault = fault;
+        envelope->kind = kind;
+    }
+    return false;
+}
+
+/* ---- which topic ---- */
+
+static bool
+known(const struct envelope *envelope, const struct mr_topic_name *name)
+{
+    return topics_kind_known(admit_topics(envelope->admit), name->kind);
+}
+
+/* The stream's own kind when it is known; else what the PartitionKey names; else the stream's. */
+static const char *
+topic_of(struct envelope *envelope, struct mr_slice partition_key)
+{
+    struct mr_topic_name stream, named;
+    char topic[MR_TOPIC_MAX + 1];
+    bool is_stream = mr_stream_parse(envelope->stream, &stream);
+    if (!is_stream || !known(envelope, &stream)) {
+        if (mr_stream_parse(partition_key, &named) && known(envelope, &named)) {
+            stream = named;
+            is_stream = true;
+        } else if (mr_kind_ok(partition_key) && mr_tenant_ok(envelope->stream)) {
+            memset(&named, 0, sizeof(named));
+            memcpy(named.tenant, envelope->stream.data, envelope->stream.size);
+            memcpy(named.kind, partition_key.data, partition_key.size);
+            if (known(envelope, &named)) {
+                stream = named;
+                is_stream = true;
+            }
+        }
+    }
+    if (!is_stream)
+        return NULL;
+    mr_topic_format(stream.tenant, stream.kind, MR_TOPIC_RAW, topic);
+    return mr_arena_copy(mr_http_arena(envelope->post->request), topic, strlen(topic));
+}
+
+/* ---- what Data holds ---- */
+
+static bool
+put_event(struct envelope *envelope, const char *topic, struct mr_slice key, struct mr_slice value)
+{
+    struct event *event = post_add(envelope->post, topic);
+    if (event == NULL)
+        return fail(envelope, FAULT_TOO_MANY, "there are too many records in one request");
+    event->key = key;
+    event->value = value;
+    return true;
+}
+
+/* Data inside Data: an object of nothing but the envelope's own fields. */
+static bool
+is_wrapped(struct mr_slice object, struct mr_slice *ret_data)
+{
+    struct scan scan;
+    struct mr_slice key, value;
+    bool has_data = false;
+    scan_init(&scan, object);
+    if (!scan_enter(&scan, '{'))
+        return false;
+    while (scan_key(&scan, &key)) {
+        if (!is_data(key) && !is_partition_key(key) && !is_stream_name(key))
+            return false;
+        if (!scan_value(&scan, &value))
+            return false;
+        if (is_data(key)) {
+            *ret_data = value;
+            has_data = true;
+        }
+    }
+    return has_data && scan_end(&scan);
+}
+
+/* The text of a string, or what it is base64 of when that is JSON. */
+static struct mr_slice
+text_of(struct envelope *envelope, struct mr_slice string)
+{
+    struct mr_arena *arena = mr_http_arena(envelope->post->request);
+    struct mr_slice text;
+    if (!scan_unescape(string, arena, &text))
+        return string;
+    if (text.size == 0 || text.size % 4 != 0 || scan_is_json(text))
+        return text;
+    char *bytes = mr_arena_alloc(arena, text.size / 4 * 3 + 3);
+    int64_t size = mr_base64_decode(text, bytes);
+    if (size < 0 || !scan_is_json(mr_slice(bytes, (size_t)size)))
+        return text;
+    return mr_slice(bytes, (size_t)size);
+}
+
+static bool
+take_data(struct envelope *envelope, const char *topic, struct mr_slice key, struct mr_slice data)
+{
+    struct mr_slice inner = data;
+    for (int level = 0; level < DATA_LEVELS_MAX && is_wrapped(inner, &inner); level++)
+        continue;
+    char first = ((const char *)inner.data)[0];
+    if (first == '"')
+        return put_event(envelope, topic, key, text_of(envelope, inner));
+    return put_event(envelope, topic, key, inner);
+}
+
+static bool
+take_list(struct envelope *envelope, const char *topic, struct mr_slice key, struct mr_slice list)
+{
+    struct scan scan;
+    struct mr_slice element;
+    size_t before = envelope->post->count;
+    scan_init(&scan, list);
+    if (!scan_enter(&scan, '['))
+        return false;
+    while (scan_item(&scan) && scan_value(&scan, &element))
+        if (!take_data(envelope, topic, key, element))
+            return false;
+    if (scan.fault != NULL)
+        return fail(envelope, FAULT_JSON, scan.fault);
+    return envelope->post->count > before ||
+           fail(envelope, FAULT_ENVELOPE, "Data is an empty list; put a record in it");
+}
+
+/* ---- the envelope ---- */
+
+/* The PartitionKey as text; an integer or null may stand there too. */
+static struct mr_slice
+key_of(struct envelope *envelope, struct mr_slice raw)
+{
+    struct mr_slice text;
+    if (raw.size == 0 || mr_slice_is_text(raw, "null"))
+        return mr_slice(NULL, 0);
+    if (((const char *)raw.data)[0] == '"' &&
+        scan_unescape(raw, mr_http_arena(envelope->post->request), &text))
+        return text;
+    return raw;
+}
+
+static bool
+take_pair(struct envelope *envelope, struct mr_slice data, struct mr_slice raw_key)
+{
+    struct mr_slice key = key_of(envelope, raw_key);
+    const char *topic = topic_of(envelope, key);
+    if (topic == NULL)
+        return fail(envelope, FAULT_TOPIC,
+                    "neither the stream's name nor the PartitionKey names a kind; use "
+                    "streaming-<tenant>-<kind> as one of them");
+    if (((const char *)data.data)[0] == '[')
+        return take_list(envelope, topic, key, data);
+    return take_data(envelope, topic, key, data);
+}
+
+static bool
+take_record(struct envelope *envelope)
+{
+    struct scan *scan = &envelope->scan;
+    struct mr_slice name, value, data = { 0 }, key = { 0 };
+    if (!scan_enter(scan, '{'))
+        return false;
+    while (scan_key(scan, &name) && scan_value(scan, &value)) {
+        if (is_data(name))
+            data = value;
+        else if (is_partition_key(name))
+            key = value;
+        else if (mr_slice_is_text(name, "value"))
+            envelope->has_value = true;
+    }
+    if (scan->fault != NULL)
+        return false;
+    if (data.data == NULL)
+        return fail(envelope, FAULT_ENVELOPE,
+                    envelope->has_value
+                        ? "this is a REST proxy body; POST it to /topics/<tenant>.<kind>, or "
+                          "send " WRAP
+                        : "a record has no \"Data\"; send " WRAP);
+    return take_pair(envelope, data, key);
+}
+
+static bool
+take_records(struct envelope *envelope)
+{
+    envelope->has_records = true;
+    if (!scan_enter(&envelope->scan, '['))
+        return false;
+    while (scan_item(&envelope->scan))
+        if (!take_record(envelope))
+            return false;
+    return envelope->scan.fault == NULL;
+}
+
+static bool
+take_envelope(struct envelope *envelope)
+{
+    struct scan *scan = &envelope->scan;
+    struct mr_slice name, value, data = { 0 }, key = { 0 };
+    if (!scan_enter(scan, '{'))
+        return false;
+    while (scan_key(scan, &name)) {
+        if (is_one_of(name, "Records", "records", "RECORDS")) {
+            if (!take_records(envelope))
+                return false;
+            continue;
+        }
+        if (!scan_value(scan, &value))
+            return false;
+        if (is_data(name))
+            data = value;
+        else if (is_partition_key(name))
+            key = value;
+    }
+    if (!scan_end(scan))
+        return false;
+    if (data.data != NULL)
+        return take_pair(envelope, data, key);
+    if (envelope->has_records)
+        return envelope->post->count > 0 ||
+               fail(envelope, FAULT_ENVELOPE, "\"Records\" is empty; put a record in it");
+    return fail(envelope, FAULT_ENVELOPE, "\"Data\" is missing; send " WRAP);
+}
+
+static void
+refuse_envelope(struct admit *admit, struct mr_http_request *request,
+                const struct envelope *envelope)
+{
+    const struct scan *scan = &envelope->scan;
+    if (envelope->fault != NULL)
+        reply_fault(admit_replies(admit), request, &kinesis, envelope->kind, "%s", envelope->fault);
+    else if (scan->start == scan->end)
+        reply_fault(admit_replies(admit), request, &kinesis, FAULT_ENVELOPE,
+                    "the body is empty; send " WRAP);
+    else
+        reply_fault(admit_replies(admit), request, &kinesis, FAULT_JSON,
+                    "the body is not the JSON that is expected: %s at byte %zu", scan->fault,
+                    (size_t)(scan->at - scan->start));
+}
+
+void
+kinesis_put(struct admit *admit, struct mr_http_request *request, struct mr_slice stream)
+{
+    struct envelope envelope = {
+        .admit = admit,
+        .post = post_new(admit, request, &kinesis),
+        .stream = stream,
+    };
+    scan_init(&envelope.scan, mr_http_body(request));
+    if (!take_envelope(&envelope)) {
+        refuse_envelope(admit, request, &envelope);
+        return;
+    }
+    envelope.post->form = envelope.has_records ? FORM_RECORDS : FORM_RECORD;
+    post_admit(envelope.post);
+}
+
+/* ---- answers ---- */
+
+/* Fixed width, so that numbers of one shard are in the order of their offsets, as text too. */
+static void
+put_place(struct mr_buf *body, int32_t partition, int64_t offset)
+{
+    char text[128];
+    (void)snprintf(text, sizeof(text),
+                   "\"ShardId\":\"shardId-%012d\",\"SequenceNumber\":\"49%019lld%05d\"",
+                   (int)partition, (long long)offset, (int)partition);
+    mr_buf_text(body, text);
+}
+
+static void
+put_receipt(struct mr_buf *body, const struct event *event)
+{
+    mr_buf_text(body, "{");
+    if (event->code == 0) {
+        put_place(body, event->partition, event->offset);
+    } else {
+        mr_buf_text(body, "\"ErrorCode\":\"InternalFailure\",\"ErrorMessage\":");
+        mr_buf_json(body, mr_slice_text(event->text));
+    }
+    mr_buf_text(body, "}");
+}
+
+static void
+answer(struct post *post)
+{
+    int status;
+    struct mr_buf body;
+    size_t failed = post_failed(post, &status);
+    const struct event *event = &post->events[post->count - 1];
+    mr_buf_init(&body, REPLY_JSON_BYTES_MAX);
+    if (status != 200 || (failed > 0 && post->form == FORM_RECORD)) {
+        for (size_t i = 0; i < post->count && event->code == 0; i++)
+            event = &post->events[i];
+        status = status != 200 ? status : event->is_retriable ? 503 : 500;
+        mr_buf_printf(&body, "{\"__type\":\"%s\",\"message\":",
+                      status == 503 ? "ServiceUnavailableException" : "InternalFailure");
+        mr_buf_json(&body, mr_slice_text(event->text));
+        mr_buf_text(&body, "}");
+    } else if (post->form == FORM_RECORD) {
+        /* Of a list the last: all before it are stored too. */
+        put_receipt(&body, event);
+    } else {
+        mr_buf_printf(&body, "{\"FailedRecordCount\":%zu,\"Records\":[", failed);
+        for (size_t i = 0; i < post->count; i++) {
+            if (i > 0)
+                mr_buf_put(&body, ",", 1);
+            put_receipt(&body, &post->events[i]);
+        }
+        mr_buf_text(&body, "]}");
+    }
+    MR_ASSERT(!body.failed);
+    reply_json(admit_replies(post->admit), post->request, &kinesis, status, mr_buf_slice(&body));
+    mr_buf_fini(&body);
+}
+
+const struct dialect kinesis = {
+    .name = DIALECT_NAME_KINESIS,
+    .wire = MILLRACE__V1__DIALECT__DIALECT_KINESIS,
+    .content_type = "application/json",
+    .answer = answer,
+};

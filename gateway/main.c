@@ -1,0 +1,166 @@
+/*
+ * millrace-gateway: takes JSON events over HTTP in the dialect that a client speaks, writes them to
+ * the raw topics as they are, and answers when Kafka has stored them on all in-sync replicas.
+ */
+#include "bus/bus.h"
+#include "conf/conf.h"
+#include "gateway/door.h"
+#include "gateway/reply.h"
+#include "service/service.h"
+#include "topics/topics.h"
+
+#include <arpa/inet.h>
+
+static const char name[] = "millrace-gateway";
+
+enum { STEP_MS = 100, HOST_BYTES = 256 };
+
+struct options {
+    struct mr_service_options service;
+    const char *listen, *topics;
+    bool auto_topics, insecure;
+    int64_t linger_ms, in_flight_bytes, body_bytes_max, connections_max;
+};
+
+static const struct mr_opt options_table[] = {
+    { "listen", MR_OPT_ADDR, offsetof(struct options, listen), "127.0.0.1:8082", 0, 0, NULL,
+      "Where clients post; beyond loopback only with --insecure. Port 0 takes a free one.", false },
+    { "topics", MR_OPT_TEXT, offsetof(struct options, topics), "deploy/topics.json", 1, 4096, NULL,
+      "File that says how topics are made and how durable they must be.", false },
+    { "auto-topics", MR_OPT_BOOL, offsetof(struct options, auto_topics), "false", 0, 0, NULL,
+      "Makes the topics of a known kind when a client first posts to one.", false },
+    { "linger-ms", MR_OPT_MS, offsetof(struct options, linger_ms), "2ms", 0, 1000, NULL,
+      "An event waits so long for others to share a message to Kafka.", false },
+    { "in-flight-bytes", MR_OPT_BYTES, offsetof(struct options, in_flight_bytes), "24M",
+      1024 * 1024, (int64_t)4 << 30, NULL,
+      "Bytes of events without Kafka's acknowledgement; beyond it clients get 503.", false },
+    { "body-bytes-max", MR_OPT_BYTES, offsetof(struct options, body_bytes_max), "16M", 1024,
+      (int64_t)1 << 30, NULL, "Size of one request body; beyond it clients get 413.", false },
+    { "connections-max", MR_OPT_INT, offsetof(struct options, connections_max), "4096", 1, 1000000,
+      NULL, "Open client connections; beyond it clients get 503.", false },
+    { "insecure", MR_OPT_BOOL, offsetof(struct options, insecure), "false", 0, 0, NULL,
+      "Allows to listen beyond loopback without authentication and TLS.", false },
+    { 0 },
+};
+
+struct process {
+    struct options options;
+    struct mr_plan *plan;
+    struct mr_bus *bus;
+    struct door *door;
+};
+
+static int
+step(void *self, struct mr_err *err)
+{
+    struct process *p = self;
+    (void)err;
+    return door_step(p->door, STEP_MS);
+}
+
+/* Called until all is answered: the service's deadline ends what takes too long. */
+static int
+drain(void *self, struct mr_err *err)
+{
+    struct process *p = self;
+    (void)err;
+    while (!door_drain(p->door, STEP_MS))
+        continue;
+    return 0;
+}
+
+static bool
+ready(void *self, char *ret_why, size_t size)
+{
+    struct process *p = self;
+    return door_ready(p->door, ret_why, size);
+}
+
+static void
+status(void *self, struct mr_buf *ret_json)
+{
+    struct process *p = self;
+    door_status(p->door, ret_json);
+}
+
+static const struct mr_service_ops ops = { step, drain, NULL, ready, status, NULL };
+
+static bool
+is_loopback(const char *host)
+{
+    struct in_addr four;
+    if (inet_pton(AF_INET, host, &four) == 1)
+        return ntohl(four.s_addr) >> 24 == 127;
+    return strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0;
+}
+
+static int
+check_options(const struct options *options, const char *host, struct mr_err *err)
+{
+    if (!options->insecure && !is_loopback(host))
+        return mr_fail(err, MR_E(INVALID), MR_FATAL,
+                       "--listen %s is beyond loopback, and there is no authentication: add "
+                       "--insecure if others may post",
+                       options->listen);
+    if (options->body_bytes_max > options->in_flight_bytes)
+        return mr_fail(err, MR_E(INVALID), MR_FATAL,
+                       "--body-bytes-max %lld is above --in-flight-bytes %lld",
+                       (long long)options->body_bytes_max, (long long)options->in_flight_bytes);
+    return 0;
+}
+
+static int
+open_parts(struct process *p, struct mr_service *service, struct mr_err *err)
+{
+    const struct options *options = &p->options;
+    struct mr_bus_options bus = { options->service.bootstrap, options->service.kafka_config, name };
+    char host[HOST_BYTES];
+    int port;
+
+    if (mr_conf_addr(options->listen, host, sizeof(host), &port, err) != 0 ||
+        check_options(options, host, err) != 0 ||
+        mr_plan_open(options->topics, &p->plan, err) != 0 || mr_bus_open(&bus, &p->bus, err) != 0)
+        return err->code;
+    struct door_options door = {
+        .bus = p->bus,
+        .plan = p->plan,
+        .host = host,
+        .port = port,
+        .limits = { .connections_max = (size_t)options->connections_max,
+                    .body_bytes_max = (size_t)options->body_bytes_max,
+                    .body_bytes_total_max = (size_t)options->in_flight_bytes },
+        .kinds = options->service.kinds,
+        .auto_topics = options->auto_topics,
+        .linger_ms = (int)options->linger_ms,
+        .in_flight_bytes_max = options->in_flight_bytes,
+        .metrics = mr_service_metrics(service),
+    };
+    return door_open(&door, &p->door, err);
+}
+
+int
+main(int argc, char **argv)
+{
+    static struct process p;
+    struct mr_service *service = NULL;
+    struct mr_err err = { 0 };
+    const struct mr_conf conf = { .process = name,
+                                  .summary = "Takes events over HTTP and answers when Kafka has "
+                                             "stored them.",
+                                  .tables = { mr_service_opts, options_table, NULL } };
+    const struct mr_metric *const tables[] = { gateway_metrics, NULL };
+    const size_t counts[] = { gateway_metrics_count };
+
+    int result = mr_conf_load(&conf, &p.options, argc, argv, &err);
+    if (result > 0)
+        return 0;
+    if (result < 0 ||
+        mr_service_open(name, &p.options.service, tables, counts, &service, &err) != 0 ||
+        open_parts(&p, service, &err) != 0)
+        return mr_service_refuse(name, &err);
+    int code = mr_service_run(service, &ops, &p);
+    door_close(p.door);
+    mr_bus_close(p.bus);
+    mr_plan_close(p.plan);
+    return code;
+}

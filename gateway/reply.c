@@ -1,0 +1,127 @@
+/*
+ * Error bodies: {"error_code":..,"message":..} as the REST proxy gives them, which our own dialect
+ * shares, and {"__type":..,"message":..} as Kinesis does.
+ */
+#include "gateway/reply.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { CLASSES = 6, TEXT_BYTES = 1024, BODY_BYTES_MAX = 16 * 1024 };
+
+const struct mr_metric gateway_metrics[] = {
+    { "millrace_events_total", MR_COUNTER, "stage,tenant,kind,outcome",
+      "Events by what became of them; at the gateway: in = posted, good = stored by Kafka." },
+    { "millrace_gateway_requests_total", MR_COUNTER, "dialect,status",
+      "Requests answered, by class of status." },
+    { "millrace_gateway_ack_seconds", MR_HISTOGRAM, "dialect",
+      "Time from the whole request to its answer, for requests that posted events." },
+    { "millrace_gateway_in_flight_bytes", MR_GAUGE, "",
+      "Bytes of events that Kafka has not acknowledged yet." },
+    { "millrace_gateway_connections", MR_GAUGE, "", "Open client connections." },
+};
+const size_t gateway_metrics_count = MR_COUNT(gateway_metrics);
+
+struct replies {
+    struct mr_cell *requests[DIALECT_NAMES][CLASSES];
+};
+
+struct replies *
+replies_open(struct mr_metrics *metrics)
+{
+    static const char *const names[DIALECT_NAMES] = { "rest", "kinesis", "events" };
+    static const char *const classes[CLASSES] = { NULL, NULL, "2xx", "3xx", "4xx", "5xx" };
+    struct replies *replies = mr_alloc(sizeof(*replies));
+    for (size_t i = 0; i < DIALECT_NAMES; i++) {
+        for (size_t class = 2; class < CLASSES; class ++) {
+            const char *labels[] = { names[i], classes[class] };
+            replies->requests[i][class] =
+                mr_metrics_cell(metrics, "millrace_gateway_requests_total", labels);
+        }
+    }
+    return replies;
+}
+
+void
+replies_close(struct replies *replies)
+{
+    free(replies);
+}
+
+void
+reply_json(struct replies *replies, struct mr_http_request *request, const struct dialect *dialect,
+           int status, struct mr_slice body)
+{
+    MR_ASSERT(status >= 200);
+    MR_ASSERT(status < 600);
+    mr_add(replies->requests[dialect->name][status / 100], 1);
+    mr_http_reply(request, &(struct mr_http_reply){
+                               .status = status,
+                               .content_type = dialect->content_type,
+                               .headers = status == 503 ? "Retry-After: 1\r\n" : NULL,
+                               .body = body,
+                           });
+}
+
+static const struct {
+    int status, rest_code, kinesis_status;
+    const char *kinesis_type;
+} faults[] = {
+#define X(name, status, rest_code, kinesis_status, type)                                           \
+    { status, rest_code, kinesis_status, type },
+    FAULTS(X)
+#undef X
+};
+
+void
+reply_fault(struct replies *replies, struct mr_http_request *request, const struct dialect *dialect,
+            enum fault fault, const char *format, ...)
+{
+    char text[TEXT_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+
+    /* It may quote the client, and may have been cut inside a character. */
+    if (!mr_utf8_valid(mr_slice_text(text)))
+        for (char *at = text; *at != '\0'; at++)
+            if ((unsigned char)*at >= 0x80)
+                *at = '?';
+    bool is_kinesis = dialect->name == DIALECT_NAME_KINESIS;
+    struct mr_buf body;
+    mr_buf_init(&body, BODY_BYTES_MAX);
+    if (is_kinesis)
+        mr_buf_printf(&body, "{\"__type\":\"%s\",\"message\":", faults[fault].kinesis_type);
+    else
+        mr_buf_printf(&body, "{\"error_code\":%d,\"message\":", faults[fault].rest_code);
+    mr_buf_json(&body, mr_slice_text(text));
+    mr_buf_text(&body, "}");
+    MR_ASSERT(!body.failed);
+    reply_json(replies, request, dialect,
+               is_kinesis ? faults[fault].kinesis_status : faults[fault].status,
+               mr_buf_slice(&body));
+    mr_buf_fini(&body);
+}
+
+int
+reply_event_code(int code, bool is_retriable)
+{
+    if (code == MR_E(TOO_LARGE))
+        return 41301;
+    return is_retriable ? 50003 : 50002;
+}
+
+void
+reply_put_number(struct mr_buf *buf, int64_t number)
+{
+    char digits[24];
+    size_t at = sizeof(digits);
+    MR_ASSERT(number >= 0);
+    do {
+        digits[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    mr_buf_put(buf, digits + at, sizeof(digits) - at);
+}

@@ -1,0 +1,64 @@
+/*
+ * reply: answers with a JSON body, and refusals in the words of each dialect.
+ */
+#ifndef MR_REPLY_H
+#define MR_REPLY_H
+
+#include "base/base.h"
+#include "http/http.h"
+#include "metrics/metrics.h"
+
+struct post;
+
+/* Holds a receipt for each event of the largest post, all failed and with everything escaped. */
+enum { REPLY_JSON_BYTES_MAX = 64 << 20 };
+
+enum dialect_name { DIALECT_NAME_REST, DIALECT_NAME_KINESIS, DIALECT_NAME_EVENTS, DIALECT_NAMES };
+
+struct dialect {
+    enum dialect_name name;
+    int wire;                 /* Millrace__V1__Dialect */
+    const char *content_type; /* of its answers */
+    void (*answer)(struct post *post);
+};
+
+/* X(name, status, REST error code, Kinesis status, Kinesis type) */
+#define FAULTS(X)                                                                                  \
+    X(JSON, 400, 400, 400, "SerializationException")                                               \
+    X(ENVELOPE, 422, 422, 400, "ValidationException")                                              \
+    X(MEDIA, 415, 415, 415, "SerializationException")                                              \
+    X(TOPIC, 404, 40401, 400, "ResourceNotFoundException")                                         \
+    X(DENIED, 403, 40301, 400, "AccessDeniedException")                                            \
+    X(CONFLICT, 409, 409, 400, "ResourceInUseException")                                           \
+    X(ROUTE, 404, 404, 404, "UnknownOperationException")                                           \
+    X(METHOD, 405, 405, 405, "UnknownOperationException")                                          \
+    X(TOO_MANY, 413, 413, 413, "ValidationException")                                              \
+    X(BUSY, 503, 50003, 503, "ServiceUnavailableException")                                        \
+    X(DOWN, 503, 50003, 503, "ServiceUnavailableException")
+
+enum fault {
+#define X(name, ...) FAULT_##name,
+    FAULTS(X)
+#undef X
+};
+
+struct replies; /* counts them */
+struct replies *replies_open(struct mr_metrics *metrics);
+void replies_close(struct replies *replies);
+
+/* Body as it is; a 503 carries Retry-After. */
+void reply_json(struct replies *replies, struct mr_http_request *request,
+                const struct dialect *dialect, int status, struct mr_slice body);
+void reply_fault(struct replies *replies, struct mr_http_request *request,
+                 const struct dialect *dialect, enum fault fault, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+/* The REST error code of an event that was not stored. */
+int reply_event_code(int code, bool is_retriable);
+
+/* For lists of receipts, where printf would cost more than the record. */
+void reply_put_number(struct mr_buf *buf, int64_t number);
+
+extern const struct mr_metric gateway_metrics[];
+extern const size_t gateway_metrics_count;
+
+#endif

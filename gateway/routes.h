@@ -1,0 +1,11 @@
+/*
+ * routes: which dialect a request speaks, by its path. The mr_http_handler of the door.
+ */
+#ifndef MR_ROUTES_H
+#define MR_ROUTES_H
+
+#include "http/http.h"
+
+void route(void *admit, struct mr_http_request *request);
+
+#endif

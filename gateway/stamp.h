@@ -1,0 +1,37 @@
+/*
+ * stamp: who a record is. The millrace header (Provenance) is packed once for a request; what
+ * differs from record to record, its id and the hash of its value, is written into it at fixed
+ * places.
+ */
+#ifndef MR_STAMP_H
+#define MR_STAMP_H
+
+#include "base/base.h"
+
+enum { STAMP_BYTES_MAX = 512, STAMP_ID_BYTES = 16, STAMP_HASH_BYTES = 16 };
+
+/* What is known about a request. Strings are borrowed for the call. */
+struct stamp_origin {
+    int dialect; /* Millrace__V1__Dialect */
+    int64_t received_us;
+    const char *principal;
+    struct mr_slice traceparent; /* used only when it is well-formed */
+    struct mr_slice key;         /* Idempotency-Key; data NULL: none was sent */
+};
+
+struct stamp {
+    uint8_t bytes[STAMP_BYTES_MAX];
+    size_t size;
+    const char *principal;
+    struct mr_slice key;
+    uint8_t key_hash[STAMP_HASH_BYTES];
+};
+
+void stamp_init(struct stamp *stamp, const struct stamp_origin *origin);
+/* The header of the record at `index` of its request (LAW 3), valid until the next call. */
+struct mr_slice stamp_record(struct stamp *stamp, const char *topic, uint32_t index,
+                             struct mr_slice value);
+/* LAW 6: where a record with an Idempotency-Key goes; -1 when none was sent. */
+int32_t stamp_partition(const struct stamp *stamp, int partitions);
+
+#endif

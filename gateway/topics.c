@@ -1,0 +1,386 @@
+/*
+ * Every two seconds the worker lists the cluster's topics: that is the list that clients see, the
+ * proof that the broker can be reached, and the moment to check one topic's durability.
+ */
+#include "gateway/topics.h"
+
+#include "clock/clock.h"
+#include "log/log.h"
+#include "service/service.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+enum {
+    BUCKETS = 256,
+    TOPICS_MAX = 100000,
+    MAKINGS_MAX = 32,
+    LOOK_EVERY_MS = 2000,
+    LOOK_TIMEOUT_MS = 2000,
+    UNREACHABLE_MS = 4500, /* readiness must turn within 5 s */
+    MAKE_TIMEOUT_MS = 8000,
+    MADE_KEPT_MS = 2000, /* a failure is told to all who waited, then tried again */
+    PATH_BYTES = 4096,
+};
+
+struct look {
+    struct mr_job job;
+    struct mr_bus *bus;
+    char check[MR_BUS_TOPIC_MAX + 1]; /* topic whose durability is asked; "": none */
+    int min_insync;
+    struct mr_topic *list;
+    size_t count;
+};
+
+struct making {
+    struct mr_job job;
+    struct mr_bus *bus;
+    const struct mr_plan *plan;
+    struct mr_topic_name name;
+    char topic[MR_BUS_TOPIC_MAX + 1]; /* "": this place is free */
+    bool is_done;
+    int64_t done_ms;
+};
+
+struct topics {
+    struct topics_options options;
+    struct mr_worker *worker;
+    struct topic *buckets[BUCKETS];
+    size_t count, weak;
+    struct making makings[MAKINGS_MAX];
+    struct look look;
+    bool is_looking;
+    int64_t look_next_ms, reached_ms;
+    struct mr_topic *list; /* NULL: not seen yet */
+    size_t list_count;
+};
+
+/* ---- on the worker thread ---- */
+
+static int
+run_look(struct mr_job *job, struct mr_err *err)
+{
+    struct look *look = (struct look *)job;
+    char value[32];
+    look->list = NULL;
+    look->min_insync = 0;
+    int code = mr_bus_topics(look->bus, &look->list, &look->count, LOOK_TIMEOUT_MS, err);
+    if (code != 0 || look->check[0] == '\0')
+        return code;
+    struct mr_err unknown = { 0 };
+    if (mr_bus_setting(look->bus, look->check, "min.insync.replicas", value, sizeof(value),
+                       LOOK_TIMEOUT_MS, &unknown) == 0)
+        look->min_insync = atoi(value);
+    return 0;
+}
+
+static int
+run_making(struct mr_job *job, struct mr_err *err)
+{
+    struct making *making = (struct making *)job;
+    return mr_plan_make(making->plan, making->bus, making->name.tenant, making->name.kind,
+                        MAKE_TIMEOUT_MS, err);
+}
+
+/* ---- open, step ---- */
+
+struct topics *
+topics_open(const struct topics_options *options)
+{
+    MR_ASSERT(options->plan != NULL);
+    struct topics *topics = mr_alloc(sizeof(*topics));
+    topics->options = *options;
+    topics->worker = mr_worker_open(MAKINGS_MAX + 1);
+    topics->reached_ms = INT64_MIN / 2;
+    return topics;
+}
+
+void
+topics_close(struct topics *topics)
+{
+    if (topics == NULL)
+        return;
+    mr_worker_close(topics->worker);
+    if (topics->look.list != topics->list)
+        free(topics->look.list);
+    free(topics->list);
+    for (size_t i = 0; i < BUCKETS; i++) {
+        while (topics->buckets[i] != NULL) {
+            struct topic *topic = topics->buckets[i];
+            topics->buckets[i] = topic->next;
+            free(topic);
+        }
+    }
+    free(topics);
+}
+
+static const struct mr_topic *
+find_listed(const struct topics *topics, const char *name)
+{
+    for (size_t i = 0; i < topics->list_count; i++)
+        if (strcmp(topics->list[i].name, name) == 0)
+            return &topics->list[i];
+    return NULL;
+}
+
+/* LAW 23. */
+static void
+check_durability(struct topics *topics, const struct look *look)
+{
+    const struct mr_plan *plan = topics->options.plan;
+    const struct mr_topic *listed = find_listed(topics, look->check);
+    const char *wish = mr_plan_setting(plan, MR_TOPIC_RAW, "min.insync.replicas");
+    if (listed == NULL || look->min_insync == 0)
+        return;
+    int insync = wish != NULL ? atoi(wish) : 1;
+    if (listed->replicas >= mr_plan_replicas(plan) && look->min_insync >= insync)
+        return;
+    topics->weak++;
+    mr_log(MR_LOG_WARN, "topic-less-durable-than-planned",
+           "topic=%s replicas=%d planned=%d min_insync=%d planned_min_insync=%d", look->check,
+           listed->replicas, mr_plan_replicas(plan), look->min_insync, insync);
+}
+
+static void
+finish_look(struct topics *topics)
+{
+    struct look *look = &topics->look;
+    topics->is_looking = false;
+    topics->look_next_ms = mr_now_ms() + LOOK_EVERY_MS;
+    if (look->job.result != 0)
+        return;
+    topics->reached_ms = mr_now_ms();
+    free(topics->list);
+    topics->list = look->list;
+    topics->list_count = look->count;
+    if (look->check[0] != '\0')
+        check_durability(topics, look);
+}
+
+static void
+finish_making(struct topics *topics, struct making *making)
+{
+    making->is_done = true;
+    making->done_ms = mr_now_ms();
+    topics->look_next_ms = 0;
+    if (making->job.result == 0)
+        mr_log(MR_LOG_INFO, "topic-made", "topic=%s", making->topic);
+    else
+        mr_log_err(MR_LOG_WARN, "topic-not-made", &making->job.err, "topic=%s", making->topic);
+}
+
+static void
+pick_check(struct topics *topics)
+{
+    topics->look.check[0] = '\0';
+    for (size_t i = 0; i < BUCKETS; i++) {
+        for (struct topic *topic = topics->buckets[i]; topic != NULL; topic = topic->next) {
+            if (topic->durability_checked || find_listed(topics, topic->name) == NULL)
+                continue;
+            topic->durability_checked = true;
+            memcpy(topics->look.check, topic->name, sizeof(topic->name));
+            return;
+        }
+    }
+}
+
+static void
+start_look(struct topics *topics)
+{
+    struct mr_err err = { 0 };
+    if (topics->is_looking || mr_now_ms() < topics->look_next_ms)
+        return;
+    pick_check(topics);
+    topics->look.job = (struct mr_job){ .run = run_look };
+    topics->look.bus = topics->options.bus;
+    topics->is_looking = mr_worker_submit(topics->worker, &topics->look.job, &err) == 0;
+}
+
+void
+topics_step(struct topics *topics)
+{
+    MR_ASSERT(topics != NULL);
+    for (struct mr_job *job; (job = mr_worker_done(topics->worker, 0)) != NULL;) {
+        if (job == &topics->look.job)
+            finish_look(topics);
+        else
+            finish_making(topics, (struct making *)job);
+    }
+    for (size_t i = 0; i < MAKINGS_MAX; i++) {
+        struct making *making = &topics->makings[i];
+        if (making->is_done && mr_now_ms() >= making->done_ms + MADE_KEPT_MS)
+            *making = (struct making){ 0 };
+    }
+    start_look(topics);
+}
+
+/* ---- looking up ---- */
+
+bool
+topics_kind_known(const struct topics *topics, const char *kind)
+{
+    char path[PATH_BYTES];
+    struct stat status;
+    if (!mr_kind_ok(mr_slice_text(kind)))
+        return false;
+    int size = snprintf(path, sizeof(path), "%s/%s", topics->options.kinds, kind);
+    return size > 0 && (size_t)size < sizeof(path) && stat(path, &status) == 0 &&
+           S_ISDIR(status.st_mode);
+}
+
+static struct topic **
+bucket_of(struct topics *topics, const char *name)
+{
+    return &topics->buckets[mr_hash64(name, strlen(name), 0) % BUCKETS];
+}
+
+static struct topic *
+find(struct topics *topics, const char *name)
+{
+    struct topic *topic = *bucket_of(topics, name);
+    while (topic != NULL && strcmp(topic->name, name) != 0)
+        topic = topic->next;
+    return topic;
+}
+
+static struct topic *
+add(struct topics *topics, const char *name)
+{
+    struct mr_topic_name parts = { 0 };
+    struct topic **bucket = bucket_of(topics, name);
+    struct topic *topic = mr_alloc(sizeof(*topic));
+    if (!mr_topic_parse(name, &parts)) /* not of a pipeline: counted under no tenant */
+        (void)snprintf(parts.kind, sizeof(parts.kind), "other");
+    const char *in[] = { "gateway", parts.tenant, parts.kind, "in" };
+    const char *good[] = { "gateway", parts.tenant, parts.kind, "good" };
+    (void)snprintf(topic->name, sizeof(topic->name), "%s", name);
+    topic->in = mr_metrics_cell(topics->options.metrics, "millrace_events_total", in);
+    topic->good = mr_metrics_cell(topics->options.metrics, "millrace_events_total", good);
+    topic->next = *bucket;
+    *bucket = topic;
+    topics->count++;
+    return topic;
+}
+
+static bool
+name_ok(const char *name)
+{
+    size_t size = strlen(name);
+    return size > 0 && size <= MR_BUS_TOPIC_MAX && strncmp(name, "__", 2) != 0 &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
+               size &&
+           strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
+static enum lookup
+start_making(struct topics *topics, const struct mr_topic_name *parts, const char *name)
+{
+    struct mr_err err = { 0 };
+    struct making *making = topics->makings;
+    while (making < topics->makings + MAKINGS_MAX && making->topic[0] != '\0')
+        making++;
+    if (making == topics->makings + MAKINGS_MAX)
+        return LOOKUP_WAIT;
+    *making = (struct making){ .job = { .run = run_making },
+                               .bus = topics->options.bus,
+                               .plan = topics->options.plan,
+                               .name = *parts };
+    (void)snprintf(making->topic, sizeof(making->topic), "%s", name);
+    if (mr_worker_submit(topics->worker, &making->job, &err) != 0)
+        *making = (struct making){ 0 };
+    return LOOKUP_WAIT;
+}
+
+/* The topic does not exist; perhaps it can be made. */
+static enum lookup
+look_missing(struct topics *topics, const char *name, struct mr_err *err)
+{
+    struct mr_topic_name parts;
+    for (size_t i = 0; i < MAKINGS_MAX; i++) {
+        const struct making *making = &topics->makings[i];
+        if (strcmp(making->topic, name) != 0)
+            continue;
+        if (!making->is_done || making->job.result == 0)
+            return LOOKUP_WAIT;
+        *err = making->job.err;
+        return err->remedy == MR_RETRY ? LOOKUP_WAIT : LOOKUP_REFUSED;
+    }
+    if (!mr_topic_parse(name, &parts)) {
+        (void)mr_fail(err, MR_E(NOT_FOUND), MR_REJECT,
+                      "Topic %s not found; a topic is named <tenant>.<kind>, such as a1b2c3.pin",
+                      name);
+        return LOOKUP_UNKNOWN;
+    }
+    bool is_known = topics_kind_known(topics, parts.kind);
+    if (topics->options.auto_topics && is_known)
+        return start_making(topics, &parts, name);
+    if (is_known)
+        (void)mr_fail(err, MR_E(NOT_FOUND), MR_REJECT,
+                      "Topic %s not found; make it with: millrace topics --tenant %s", name,
+                      parts.tenant);
+    else
+        (void)mr_fail(err, MR_E(NOT_FOUND), MR_REJECT,
+                      "Topic %s not found, and there is no kind %s here", name, parts.kind);
+    return LOOKUP_UNKNOWN;
+}
+
+/* Whether this is a name to post to at all. */
+static bool
+check_name(const char *name, struct mr_err *err)
+{
+    struct mr_topic_name parts;
+    if (!name_ok(name))
+        return mr_fail(err, MR_E(INVALID), MR_REJECT, "Topic %s is not a topic name to post to",
+                       name) == 0;
+    if (mr_topic_parse(name, &parts) && parts.role != MR_TOPIC_RAW)
+        return mr_fail(err, MR_E(DENIED), MR_REJECT,
+                       "Topic %s is written by the pipeline itself; post to %s.%s", name,
+                       parts.tenant, parts.kind) == 0;
+    return true;
+}
+
+enum lookup
+topics_look(struct topics *topics, const char *name, struct topic **ret, struct mr_err *err)
+{
+    MR_ASSERT(topics != NULL);
+    MR_ASSERT(name != NULL);
+    struct mr_err asked = { 0 };
+    struct topic *topic = find(topics, name);
+    if (topic == NULL && !check_name(name, err))
+        return LOOKUP_REFUSED;
+    int partitions = mr_writer_partitions(topics->options.writer, name, 0, &asked);
+    if (partitions == MR_E(NOT_FOUND))
+        return look_missing(topics, name, err);
+    if (partitions <= 0)
+        return LOOKUP_WAIT;
+    if (topic == NULL && topics->count == TOPICS_MAX) {
+        (void)mr_fail(err, MR_E(FULL), MR_REJECT, "Topic %s is one too many for this gateway",
+                      name);
+        return LOOKUP_REFUSED;
+    }
+    if (topic == NULL)
+        topic = add(topics, name);
+    topic->partitions = partitions;
+    *ret = topic;
+    return LOOKUP_READY;
+}
+
+const struct mr_topic *
+topics_list(const struct topics *topics, size_t *ret_count)
+{
+    *ret_count = topics->list_count;
+    return topics->list;
+}
+
+bool
+topics_reachable(const struct topics *topics)
+{
+    return mr_now_ms() - topics->reached_ms < UNREACHABLE_MS;
+}
+
+size_t
+topics_weak(const struct topics *topics)
+{
+    return topics->weak;
+}

@@ -1,0 +1,58 @@
+/*
+ * The topics that the door writes to: which exist, with how many partitions, and, with
+ * --auto-topics, how one of a known kind comes into being on its first use.
+ *
+ * Nothing here blocks: the writer's cache answers at once, and whatever must ask the broker runs
+ * on the worker thread, which alone uses the bus. Threads: the door's.
+ */
+#ifndef MR_GATEWAY_TOPICS_H
+#define MR_GATEWAY_TOPICS_H
+
+#include "base/base.h"
+#include "bus/bus.h"
+#include "metrics/metrics.h"
+#include "names/names.h"
+#include "topics/topics.h"
+
+struct topics;
+
+struct topic {
+    char name[MR_BUS_TOPIC_MAX + 1];
+    int partitions;
+    struct mr_cell *in, *good;
+    struct topic *next; /* of the same bucket */
+    bool durability_checked;
+};
+
+struct topics_options {
+    struct mr_bus *bus;
+    struct mr_writer *writer;
+    const struct mr_plan *plan;
+    const char *kinds; /* folder: a kind is known when it has a folder here */
+    bool auto_topics;
+    struct mr_metrics *metrics;
+};
+struct topics *topics_open(const struct topics_options *options);
+void topics_close(struct topics *topics);
+/* Takes finished work back from the worker and gives it new. */
+void topics_step(struct topics *topics);
+
+enum lookup {
+    LOOKUP_READY,
+    LOOKUP_WAIT,    /* ask again soon */
+    LOOKUP_UNKNOWN, /* there is no such topic, and err says what would make one */
+    LOOKUP_REFUSED, /* it is not to be posted to, or could not be made: err says why */
+};
+/* Topics live as long as `topics`. */
+enum lookup topics_look(struct topics *topics, const char *name, struct topic **ret,
+                        struct mr_err *err);
+bool topics_kind_known(const struct topics *topics, const char *kind);
+/* All topics of the cluster as last seen, sorted by name; borrowed until the next step. NULL:
+ * none have been seen yet. */
+const struct mr_topic *topics_list(const struct topics *topics, size_t *ret_count);
+/* False when the broker has not answered for a while. */
+bool topics_reachable(const struct topics *topics);
+/* How many topics are kept by fewer replicas than the plan asks for (LAW 23). */
+size_t topics_weak(const struct topics *topics);
+
+#endif
