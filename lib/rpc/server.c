@@ -183,8 +183,8 @@ listen_at(struct mr_rpc_server *server, const char *url, struct mr_err *err)
     int port;
     int failed = nng_listen(server->socket, url, &listener, 0);
     if (failed != 0)
-        return mr_fail(err, MR_E(UNAVAILABLE), MR_FATAL, "rpc cannot listen at %s: %s", url,
-                       nng_strerror(failed));
+        return mr_fail(err, failed == NNG_EADDRINUSE ? MR_E(UNAVAILABLE) : MR_E(INVALID), MR_FATAL,
+                       "cannot listen at %s: %s", url, nng_strerror(failed));
     const char *colon = strrchr(url, ':');
     if (strncmp(url, "tcp:", 4) == 0 &&
         nng_listener_get_int(listener, NNG_OPT_TCP_BOUND_PORT, &port) == 0)

@@ -167,16 +167,22 @@ answer_status(struct mr_service *service, struct mr_rpc_call *call)
                            .status = MR_RPC_OK, .body = mr_slice(packed, size), .is_last = true });
 }
 
-/* The queue has a place for each call that rpc can have under way. */
-static void
+/* False when the main thread takes no more. The queue has a place for each call that rpc can have
+ * under way. */
+static bool
 hand_over(struct mr_service *service, struct mr_rpc_call *call)
 {
     uint64_t one = 1;
     pthread_mutex_lock(&service->lock);
-    MR_ASSERT(service->calls_count < MR_RPC_CALLS_MAX);
-    service->calls[service->calls_count++] = call;
+    bool takes_calls = atomic_load(&service->state) < DRAINING;
+    if (takes_calls) {
+        MR_ASSERT(service->calls_count < MR_RPC_CALLS_MAX);
+        service->calls[service->calls_count++] = call;
+    }
     pthread_mutex_unlock(&service->lock);
-    (void)!write(service->wake_fd, &one, sizeof(one));
+    if (takes_calls)
+        (void)!write(service->wake_fd, &one, sizeof(one));
+    return takes_calls;
 }
 
 static void
@@ -187,8 +193,10 @@ take_calls(void *self)
     while ((call = mr_rpc_take(service->rpc, 0)) != NULL) {
         if (strcmp(call->method, "Status") == 0)
             answer_status(service, call);
-        else
-            hand_over(service, call);
+        else if (!hand_over(service, call))
+            mr_rpc_reply(call, &(struct mr_rpc_answer){ .status = MR_RPC_UNAVAILABLE,
+                                                        .message = "the process is ending",
+                                                        .is_last = true });
     }
 }
 

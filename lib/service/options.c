@@ -27,7 +27,8 @@ const struct mr_opt mr_service_opts[] = {
       "error|warn|info|debug", "Most verbose lines on stderr.", false },
     { "drain-ms", MR_OPT_MS, offsetof(struct mr_service_options, drain_ms), "20s", 100, 600000,
       NULL, "How long finishing may take after SIGTERM before the process exits with 1.", false },
-    { "memory", MR_OPT_BYTES, offsetof(struct mr_service_options, memory), "0", 0, (int64_t)1 << 40,
-      NULL, "Budget for queues and batches; 0: the default of this process.", false },
+    { "memory", MR_OPT_BYTES, offsetof(struct mr_service_options, memory), "128M",
+      (int64_t)16 << 20, (int64_t)1 << 40, NULL,
+      "Budget of the process; its queues and batches are shares of it.", false },
     { 0 },
 };

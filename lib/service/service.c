@@ -29,8 +29,13 @@ static const struct mr_metric core_metrics[] = {
     { "millrace_step_errors_total", MR_COUNTER, "", "Steps that came back with an error." },
 };
 
+/* One per process: signals are the process's too. It stays after mr_service_run, because parts that
+ * are closed behind it still hold cells. */
+static struct mr_service *opened;
+
 /* ---- exit codes ---- */
 
+/* What a person has to mend first is misuse; all else may be gone at the next start. */
 static int
 exit_code(const struct mr_err *err)
 {
@@ -39,6 +44,7 @@ exit_code(const struct mr_err *err)
     case MR_E(NOT_FOUND):
     case MR_E(UNSUPPORTED):
     case MR_E(IDENTITY):
+    case MR_E(IO): /* a local folder or address that cannot be used */
         return EXIT_MISUSE;
     default:
         return EXIT_FAILED;
@@ -49,6 +55,8 @@ int
 mr_service_refuse(const char *process, const struct mr_err *err)
 {
     (void)fprintf(stderr, "%s: %s\n", process, err->text);
+    if (opened != NULL)
+        service_admin_close(opened);
     return exit_code(err);
 }
 
@@ -95,7 +103,7 @@ mr_service_open(const char *process, struct mr_service_options *options,
                 const struct mr_metric *const *tables, const size_t *counts,
                 struct mr_service **ret, struct mr_err *err)
 {
-    struct mr_service *service = mr_alloc(sizeof(*service));
+    struct mr_service *service = opened = mr_alloc(sizeof(*service));
     if (options->kafka_config[0] == '\0')
         options->kafka_config = NULL;
     if (options->s3_endpoint[0] == '\0')
@@ -162,10 +170,12 @@ move(struct mr_service *service, enum state to, const char *why)
     };
     enum state from = (enum state)atomic_load(&service->state);
     MR_ASSERT(allowed[from][to]);
+    if (from == to && strcmp(service->why, why) == 0)
+        return;
     pthread_mutex_lock(&service->lock);
     (void)snprintf(service->why, sizeof(service->why), "%s", why);
-    pthread_mutex_unlock(&service->lock);
     atomic_store(&service->state, to);
+    pthread_mutex_unlock(&service->lock);
     if (from != to)
         mr_log(to == WAITING ? MR_LOG_WARN : MR_LOG_INFO, "state", " from=%s to=%s why=%s",
                service_state_name(from), service_state_name(to), mr_log_quote(mr_slice_text(why)));
@@ -197,7 +207,7 @@ serve_reload(struct mr_service *service, const struct mr_service_ops *ops, void 
     struct mr_err err = { 0 };
     if (atomic_exchange(&service->reloads, 0) == 0 || ops->reload == NULL)
         return;
-    if (ops->reload(self, &err) != 0)
+    if (ops->reload(self, &err) < 0)
         mr_log_err(MR_LOG_ERROR, "reload-refused", &err, "");
     else
         mr_log(MR_LOG_INFO, "reloaded", "%s", "");
@@ -241,8 +251,7 @@ look_ready(struct mr_service *service, const struct mr_service_ops *ops, void *s
 {
     char why[WHY_MAX] = "";
     bool ready = ops->ready == NULL || ops->ready(self, why, sizeof(why));
-    if (ready != (atomic_load(&service->state) == READY))
-        move(service, ready ? READY : WAITING, why);
+    move(service, ready ? READY : WAITING, ready ? "" : why);
 }
 
 static int
@@ -296,9 +305,11 @@ mr_service_run(struct mr_service *service, const struct mr_service_ops *ops, voi
     pthread_t guard;
     int code = loop(service, ops, self);
 
-    move(service, DRAINING, "");
+    move(service, DRAINING, code == EXIT_OK ? "the process was asked to end" : service->why);
     atomic_store(&service->drain_until_ms, mr_now_ms() + service->options->drain_ms);
-    if (code == EXIT_OK && ops->drain != NULL && ops->drain(self, &err) != 0) {
+    if (code == EXIT_OK)
+        serve_calls(service, ops, self); /* no more come from here on */
+    if (code == EXIT_OK && ops->drain != NULL && ops->drain(self, &err) < 0) {
         mr_log_err(MR_LOG_ERROR, "drain-failed", &err, "");
         code = EXIT_FAILED;
     }
