@@ -138,7 +138,7 @@ check_durability(struct topics *topics, const struct look *look)
         return;
     topics->weak++;
     mr_log(MR_LOG_WARN, "topic-less-durable-than-planned",
-           "topic=%s replicas=%d planned=%d min_insync=%d planned_min_insync=%d", look->check,
+           " topic=%s replicas=%d planned=%d min_insync=%d planned_min_insync=%d", look->check,
            listed->replicas, mr_plan_replicas(plan), look->min_insync, insync);
 }
 
@@ -165,9 +165,9 @@ finish_making(struct topics *topics, struct making *making)
     making->done_ms = mr_now_ms();
     topics->look_next_ms = 0;
     if (making->job.result == 0)
-        mr_log(MR_LOG_INFO, "topic-made", "topic=%s", making->topic);
+        mr_log(MR_LOG_INFO, "topic-made", " topic=%s", making->topic);
     else
-        mr_log_err(MR_LOG_WARN, "topic-not-made", &making->job.err, "topic=%s", making->topic);
+        mr_log_err(MR_LOG_WARN, "topic-not-made", &making->job.err, " topic=%s", making->topic);
 }
 
 static void
