@@ -201,6 +201,7 @@ recover(struct mr_stage *stage, struct mr_err *err)
         slot->next = slot->committed;
         slot->at_end = false;
     }
+    stage_hold_blind(stage);
     stage->is_broken = false;
     return 0;
 }

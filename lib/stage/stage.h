@@ -53,6 +53,9 @@ struct mr_stage_handler {
     int (*handle)(void *self, const struct mr_record *records, size_t count, struct mr_err *err);
     void (*committed)(void *self); /* the open batch is durable */
     void (*aborted)(void *self);   /* forget everything since the last commit */
+    /* true: nothing of this partition for now, its contract is not here yet (LAW 22). Asked after
+     * each abort and once a second. NULL: never. */
+    bool (*holds)(void *self, const struct mr_stage_part *part);
     /* An output of this record alone is more than its topic takes: emit a dead letter TOO_LARGE
      * that carries a cut original instead (LAW 14), and count it. */
     int (*too_large)(void *self, const struct mr_record *record, struct mr_err *err);

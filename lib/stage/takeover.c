@@ -282,9 +282,11 @@ outputs_are_seen(struct mr_stage *stage, const struct mr_stage_part *part)
 void
 stage_hold_blind(struct mr_stage *stage)
 {
+    const struct mr_stage_handler *handler = stage->options.handler;
     for (size_t i = 0; i < stage->slots_count; i++) {
         struct slot *slot = &stage->slots[i];
-        bool hold = !outputs_are_seen(stage, &slot->pub);
+        bool hold = !outputs_are_seen(stage, &slot->pub) ||
+                    (handler->holds != NULL && handler->holds(stage->options.self, &slot->pub));
         if (hold != slot->held && mr_reader_pause(stage->reader, (uint32_t)i, hold, NULL) == 0)
             slot->held = hold;
     }
