@@ -215,38 +215,45 @@ bench_put_text(struct bench *b, const char *topic, int32_t partition, const char
     bench_put(b, topic, partition, mr_slice_text(value));
 }
 
-static void
-put_event(struct bench *b, const char *topic, int32_t partition, int64_t ind, const char *title,
-          unsigned version)
+void
+bench_event(struct bench *b, const char *topic, int32_t partition, const struct mr_kind *kind,
+            const struct mr_columns *rows, size_t row, unsigned version)
 {
-    const struct mr_kind *kind = mr_contracts_find(b->contracts, "pin");
-    MR_CLEANUP(mr_columns_freep) struct mr_columns *row = mr_columns_new(&kind->output);
     MR_CLEANUP(mr_buf_fini) struct mr_buf record;
     mr_buf_init(&record, 1 << 20);
-    mr_columns_int(row, (size_t)mr_schema_find(&kind->output, "ind"), ind);
-    mr_columns_text(row, (size_t)mr_schema_find(&kind->output, "title"), mr_slice_text(title));
-    mr_columns_end_row(row);
-    BENCH_OK(mr_contract_encode(kind, row, 0, &record, &oops));
+    BENCH_OK(mr_contract_encode(kind, rows, row, &record, &oops));
     Millrace__V1__Event event = MILLRACE__V1__EVENT__INIT;
-    uint8_t packed[4096];
     event.kind = (char *)(uintptr_t)kind->name;
     event.contract_version = version;
     event.record = (ProtobufCBinaryData){ record.size, (uint8_t *)record.data };
-    assert_true(millrace__v1__event__get_packed_size(&event) <= sizeof(packed));
+    size_t size = millrace__v1__event__get_packed_size(&event);
+    MR_CLEANUP(mr_freep) uint8_t *packed = mr_alloc(size);
     bench_put(b, topic, partition, mr_slice(packed, millrace__v1__event__pack(&event, packed)));
+}
+
+static void
+put_pin(struct bench *b, const char *topic, int32_t partition, int64_t ind, const char *title,
+        unsigned version)
+{
+    const struct mr_kind *kind = mr_contracts_find(b->contracts, "pin");
+    MR_CLEANUP(mr_columns_freep) struct mr_columns *row = mr_columns_new(&kind->output);
+    mr_columns_int(row, (size_t)mr_schema_find(&kind->output, "ind"), ind);
+    mr_columns_text(row, (size_t)mr_schema_find(&kind->output, "title"), mr_slice_text(title));
+    mr_columns_end_row(row);
+    bench_event(b, topic, partition, kind, row, 0, version);
 }
 
 void
 bench_pin(struct bench *b, const char *topic, int32_t partition, int64_t ind, const char *title)
 {
-    put_event(b, topic, partition, ind, title, mr_contracts_find(b->contracts, "pin")->version);
+    put_pin(b, topic, partition, ind, title, mr_contracts_find(b->contracts, "pin")->version);
 }
 
 void
 bench_pin_version(struct bench *b, const char *topic, int32_t partition, int64_t ind,
                   unsigned version)
 {
-    put_event(b, topic, partition, ind, "", version);
+    put_pin(b, topic, partition, ind, "", version);
 }
 
 void
