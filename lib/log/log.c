@@ -11,7 +11,7 @@
 
 #include "clock/clock.h"
 
-enum { LINE_MAX = 8192, QUOTE_MAX = 256, QUOTE_RING = 8 };
+enum { LINE_MAX = 8192, QUOTE_MAX = 256, QUOTED_MAX = 6 * QUOTE_MAX + 2, QUOTE_RING = 8 };
 
 static struct {
     const char *process;
@@ -98,14 +98,18 @@ mr_log_err(enum mr_level level, const char *event, const struct mr_err *err, con
 const char *
 mr_log_quote(struct mr_slice text)
 {
-    static _Thread_local char ring[QUOTE_RING][QUOTE_MAX + 8];
+    static _Thread_local char ring[QUOTE_RING][QUOTED_MAX + 1];
     static _Thread_local unsigned turn;
     char *quoted = ring[turn++ % QUOTE_RING];
+    const unsigned char *bytes = text.data;
+    size_t size = text.size < QUOTE_MAX ? text.size : QUOTE_MAX;
+    while (size > 0 && size < text.size && (bytes[size] & 0xc0) == 0x80)
+        size--; /* not inside a character */
     MR_CLEANUP(mr_buf_fini) struct mr_buf buf;
-    mr_buf_init(&buf, 6 * QUOTE_MAX + 2);
-    mr_buf_json(&buf, mr_slice(text.data, text.size < QUOTE_MAX ? text.size : QUOTE_MAX));
-    (void)snprintf(quoted, sizeof(ring[0]), "%.*s%s", QUOTE_MAX, buf.data,
-                   buf.size > QUOTE_MAX ? "\"" : "");
+    mr_buf_init(&buf, QUOTED_MAX);
+    mr_buf_json(&buf, mr_slice(text.data, size));
+    MR_ASSERT(!buf.failed);
+    memcpy(quoted, buf.data, buf.size + 1);
     return quoted;
 }
 

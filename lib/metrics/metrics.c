@@ -128,20 +128,28 @@ add_node(struct family *family, char *labels)
 }
 
 static struct node *
+find_node(const struct family *family, const char *labels)
+{
+    struct node *node = family->first;
+    while (node != NULL && strcmp(node->labels, labels) != 0)
+        node = node->next;
+    return node;
+}
+
+static struct node *
 find_or_add(struct family *family, const char *const *values)
 {
     char *labels = format_labels(family->metric->labels, values, false);
-    if (family->count >= MR_METRIC_CELLS_MAX - 1) {
+    struct node *node = find_node(family, labels);
+    if (node == NULL && family->count >= MR_METRIC_CELLS_MAX - 1) {
         free(labels);
         labels = format_labels(family->metric->labels, values, true);
+        node = find_node(family, labels);
     }
-    for (struct node *node = family->first; node != NULL; node = node->next) {
-        if (strcmp(node->labels, labels) == 0) {
-            free(labels);
-            return node;
-        }
-    }
-    return add_node(family, labels);
+    if (node == NULL)
+        return add_node(family, labels);
+    free(labels);
+    return node;
 }
 
 struct mr_cell *
