@@ -14,13 +14,14 @@ enum { LEVELS_MAX = 3 };
 static bool
 may_be_record(struct mr_json in)
 {
-    static const char *const names[] = { "\"value\"", "\"key\"", "\"partition\"" };
+    static const struct mr_slice names[] = { MR_SLICE("\"value\""), MR_SLICE("\"key\""),
+                                             MR_SLICE("\"partition\"") };
     in.at++;
     if (mr_json_peek(&in) != '"')
         return false;
     for (size_t i = 0; i < MR_COUNT(names); i++)
-        if ((size_t)(in.end - in.at) >= strlen(names[i]) &&
-            memcmp(in.at, names[i], strlen(names[i])) == 0)
+        if ((size_t)(in.end - in.at) >= names[i].size &&
+            memcmp(in.at, names[i].data, names[i].size) == 0)
             return true;
     return false;
 }
@@ -143,7 +144,7 @@ mr_contract_check(const struct mr_kind *kind, struct mr_slice json, struct mr_bu
                   struct mr_buf *key_text, struct mr_verdict *verdict)
 {
     MR_ASSERT(kind != NULL && json.size <= PTRDIFF_MAX);
-    const char *start = json.data;
+    const char *start = json.size > 0 ? json.data : "";
     struct mr_check check = { .kind = kind,
                               .in = { .at = start, .end = start + json.size },
                               .record = record,

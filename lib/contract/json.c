@@ -5,10 +5,6 @@
  */
 #include "contract/private.h"
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
-
 bool
 mr_json_fault(struct mr_json *in, int code, const char *what)
 {
@@ -19,39 +15,6 @@ mr_json_fault(struct mr_json *in, int code, const char *what)
 }
 
 /* ---- strings ---- */
-
-/* Ends a run: a quote, a backslash, a control or a byte that is not ASCII. */
-static const char *
-plain_run(const char *at, const char *end)
-{
-#ifdef __SSE2__
-    const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\');
-    const __m128i blank = _mm_set1_epi8(' ');
-    for (; end - at >= 16; at += 16) {
-        __m128i bytes = _mm_loadu_si128((const __m128i *)at);
-        /* Signed: bytes from 0x80 on are below the blank too. */
-        __m128i ends = _mm_or_si128(
-            _mm_cmplt_epi8(bytes, blank),
-            _mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash)));
-        unsigned mask = (unsigned)_mm_movemask_epi8(ends);
-        if (mask != 0)
-            return at + __builtin_ctz(mask);
-    }
-#else
-    const uint64_t ones = 0x0101010101010101U;
-    for (; end - at >= 8; at += 8) {
-        uint64_t bytes;
-        memcpy(&bytes, at, 8);
-        uint64_t quote = (bytes ^ ones * '"') - ones;
-        uint64_t backslash = (bytes ^ ones * '\\') - ones;
-        if (((quote | backslash | (bytes - ones * ' ') | bytes) & ones * 0x80) != 0)
-            break;
-    }
-#endif
-    while (at < end && *at >= ' ' && (signed char)*at > 0 && *at != '"' && *at != '\\')
-        at++;
-    return at;
-}
 
 /* Four hexadecimal digits; -1: they are not there. */
 static int
@@ -133,7 +96,7 @@ mr_json_string(struct mr_json *in, struct mr_json_text *ret)
     const char *start = ++in->at;
     bool escaped = false;
     for (;;) {
-        in->at = plain_run(in->at, in->end);
+        in->at = mr_json_plain(in->at, in->end);
         if (in->at == in->end)
             return mr_json_fault(in, MR_DEAD(NOT_JSON), "a text has no closing quote");
         unsigned char c = (unsigned char)*in->at;
@@ -234,11 +197,17 @@ skip_name(struct mr_json *in)
 }
 
 static bool
+no_value(struct mr_json *in)
+{
+    return mr_json_fault(in, MR_DEAD(NOT_JSON),
+                         "a value must be a text, a number, true, false, null, [ or {");
+}
+
+static bool
 skip_word(struct mr_json *in, const char *word, size_t size)
 {
     if ((size_t)(in->end - in->at) < size || memcmp(in->at, word, size) != 0)
-        return mr_json_fault(in, MR_DEAD(NOT_JSON),
-                             "a value must be a text, a number, true, false, null, [ or {");
+        return no_value(in);
     in->at += size;
     return true;
 }
@@ -260,7 +229,7 @@ skip_scalar(struct mr_json *in, unsigned char first)
     case '-':
         return mr_json_number(in, &number);
     default:
-        return first >= '0' && first <= '9' ? mr_json_number(in, &number) : skip_word(in, "?", 1);
+        return first >= '0' && first <= '9' ? mr_json_number(in, &number) : no_value(in);
     }
 }
 

@@ -11,6 +11,9 @@
 #include <millrace/v1/event.pb-c.h>
 #include <millrace/v1/options.pb-c.h>
 #include <regex.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #define MR_DEAD(name) MILLRACE__V1__DEAD_CODE__##name
 
@@ -110,12 +113,48 @@ struct mr_json_number {
 static inline unsigned char
 mr_json_peek(struct mr_json *in) /* the next byte that is no blank; 0 at the end */
 {
-    for (; in->at < in->end; in->at++) {
-        unsigned char c = (unsigned char)*in->at;
+    const char *at = in->at; /* in a register: bytes read might be in itself for all C knows */
+    unsigned char c = 0;
+    for (; at < in->end; at++) {
+        c = (unsigned char)*at;
         if (c > ' ' || (c != ' ' && c != '\n' && c != '\r' && c != '\t'))
-            return c;
+            break;
     }
-    return 0;
+    in->at = at;
+    return at < in->end ? c : 0;
+}
+
+/* Where a run of plain text ends: at a quote, a backslash, a control or what is not ASCII. */
+static inline const char *
+mr_json_plain(const char *at, const char *end)
+{
+#ifdef __SSE2__
+    const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\');
+    const __m128i blank = _mm_set1_epi8(' ');
+    for (; end - at >= 16; at += 16) {
+        __m128i bytes = _mm_loadu_si128((const __m128i *)at);
+        /* Signed: bytes from 0x80 on are below the blank too. */
+        __m128i ends = _mm_or_si128(
+            _mm_cmplt_epi8(bytes, blank),
+            _mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash)));
+        unsigned mask = (unsigned)_mm_movemask_epi8(ends);
+        if (mask != 0)
+            return at + __builtin_ctz(mask);
+    }
+#else
+    const uint64_t ones = 0x0101010101010101U;
+    for (; end - at >= 8; at += 8) {
+        uint64_t bytes;
+        memcpy(&bytes, at, 8);
+        uint64_t quote = (bytes ^ ones * '"') - ones;
+        uint64_t backslash = (bytes ^ ones * '\\') - ones;
+        if (((quote | backslash | (bytes - ones * ' ') | bytes) & ones * 0x80) != 0)
+            break;
+    }
+#endif
+    while (at < end && *at >= ' ' && (signed char)*at > 0 && *at != '"' && *at != '\\')
+        at++;
+    return at;
 }
 
 /* Each takes one thing at the cursor; false: code and what are set. */

@@ -97,7 +97,8 @@ put_output(struct mr_buf *to, const struct mr_kind *kind)
                       kind->duplicates == MR_KEEP_FIRST
                           ? "of equal keys the first stays, later ones count as repeated"
                           : "equal keys all stay");
-    mr_buf_printf(to, "\n## How the one becomes the other\n\n```sql\n%s\n```\n", kind->clean_sql);
+    mr_buf_printf(to, "\n## How the one becomes the other\n\n```sql\n%s%s```\n", kind->clean_sql,
+                  kind->clean_sql[strlen(kind->clean_sql) - 1] == '\n' ? "" : "\n");
 }
 
 void

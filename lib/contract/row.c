@@ -97,7 +97,8 @@ read_packed(struct reader *in, enum mr_type type, struct value *ret)
 static struct reader
 read_slice(struct mr_slice bytes)
 {
-    return (struct reader){ bytes.data, (const uint8_t *)bytes.data + bytes.size };
+    const uint8_t *at = bytes.size > 0 ? bytes.data : (const uint8_t *)"";
+    return (struct reader){ at, at + bytes.size };
 }
 
 static bool
@@ -189,6 +190,8 @@ mr_contract_decode(const struct mr_kind *kind, enum mr_side side, struct mr_slic
         if (!is_value_of(&value, field))
             return mr_fail(err, MR_E(CORRUPT), MR_REJECT, "record of kind %s: field %s is damaged",
                            kind->name, field->column->name);
+        if (mr_plan_packed(field) && value.wire == WIRE_BYTES && value.bytes.size == 0)
+            continue; /* an empty list is as absent */
         size_t i = (size_t)(field - plan->fields);
         values[i] = value;
         found[i / 64] |= (uint64_t)1 << (i % 64);

@@ -10,21 +10,25 @@ enum { SHORT_TEXT_MAX = 64 }; /* of a time, or of a number that is spelled with 
 
 /* ---- room in the record ---- */
 
+/* Room for bytes at the end, which settle then gives back or keeps. */
 static uint8_t *
 reserve(struct mr_check *check, size_t bytes)
 {
-    uint8_t *room = mr_buf_extend(check->record, bytes);
+    struct mr_buf *to = check->record;
+    if (!to->failed && bytes < to->capacity - to->size)
+        return (uint8_t *)to->data + to->size;
+    uint8_t *room = mr_buf_extend(to, bytes);
     if (room == NULL)
         (void)mr_refuse(check, MR_DEAD(TOO_LARGE), "size",
-                        "makes the record larger than %zu bytes: send less", check->record->max);
+                        "makes the record larger than %zu bytes: send less", to->max);
     return room;
 }
 
-/* Gives back what was reserved behind end. */
 static void
-settle(struct mr_check *check, const uint8_t *end)
+settle(struct mr_check *check, uint8_t *end)
 {
-    check->record->size = (size_t)((const char *)end - check->record->data);
+    check->record->size = (size_t)((char *)end - check->record->data);
+    *end = '\0';
 }
 
 /* Elements of a packed list stand behind the tag of the whole list. */
@@ -274,22 +278,35 @@ put_bool(struct mr_check *check, const struct mr_plan_field *field)
     return true;
 }
 
+/* Text is mostly plain up to its quote: then nothing needs to be taken apart. */
+static bool
+read_text(struct mr_json *in, struct mr_json_text *ret)
+{
+    const char *start = in->at + 1, *end = mr_json_plain(start, in->end);
+    if (end == in->end || *end != '"')
+        return mr_json_string(in, ret);
+    *ret = (struct mr_json_text){ .raw = mr_slice(start, (size_t)(end - start)) };
+    in->at = end + 1;
+    return true;
+}
+
 static bool
 put_string_like(struct mr_check *check, const struct mr_plan_field *field)
 {
+    enum mr_type type = field->column->type;
     unsigned char c = mr_json_peek(&check->in);
     struct mr_json_text text;
     struct mr_json_number number;
     if (c == '"') {
-        if (!mr_json_string(&check->in, &text))
+        if (!read_text(&check->in, &text))
             return false;
-        if (field->column->type == MR_TYPE_TIMESTAMP)
-            return put_time(check, field, &text);
-        return field->column->type == MR_TYPE_BINARY ? put_binary(check, field, &text)
-                                                     : mr_put_text(check, field, &text);
+        if (type == MR_TYPE_STRING)
+            return mr_put_text(check, field, &text);
+        return type == MR_TYPE_TIMESTAMP ? put_time(check, field, &text)
+                                         : put_binary(check, field, &text);
     }
     if (!is_number_start(c) || !field->number_or_text)
-        return refuse_type(check, field->column->type == MR_TYPE_TIMESTAMP
+        return refuse_type(check, type == MR_TYPE_TIMESTAMP
                                       ? "a time in quotes: \"2017-10-19 15:13:42\""
                                       : "text in double quotes");
     if (!mr_json_number(&check->in, &number))

@@ -72,7 +72,7 @@ set_rule(struct mr_verdict *verdict, int code, const char *rule)
 }
 
 /* "field text", cut to fit. */
-static void
+__attribute__((format(printf, 2, 0))) static void
 set_reason(struct mr_verdict *verdict, const char *format, va_list arguments)
 {
     char text[sizeof(verdict->reason) + MR_VERDICT_FIELD_MAX + 1];

@@ -1,5 +1,6 @@
 /*
- * Kinds for the tests of contract: written as .proto text, made by tools/kinds like any other.
+ * Kinds for the tests of contract: variants written as .proto text, and the one with every type and
+ * rule in tests/support/kinds, all made by tools/kinds like any other.
  */
 #ifndef MR_TEST_CONTRACT_KIND_H
 #define MR_TEST_CONTRACT_KIND_H
@@ -17,38 +18,6 @@
 #define THING_OPTIONS(more)                                                                        \
     "option (millrace.v1.kind) = { name: \"thing\" output: \"CleanThing\" " more " };\n"
 #define FIELD(options) " [(millrace.v1.field) = { " options " }];\n"
-
-/* A kind with every type and every rule. */
-#define THING                                                                                                                                                                                                                     \
-    THING_HEAD                                                                                                                                                                                                                    \
-    "message Thing {\n" THING_OPTIONS("key: \"id\" unknown_fields: KEEP unknown_in: \"rest\" "                                                                                                                                    \
-                                      "version: 1") "optional int64 id = 1" FIELD("required: "                                                                                                                                    \
-                                                                                  "true alias: "                                                                                                                                  \
-                                                                                  "\"number\" "                                                                                                                                   \
-                                                                                  "number_or_"                                                                                                                                    \
-                                                                                  "text: true") "optional int32 small = 2" FIELD("min: -5 max: 100") "optional double ratio = 3" FIELD(                                           \
-        "number_or_text: true") "optional bool fine = 4;\n"                                                                                                                                                                       \
-                                "optional string note = 5" FIELD("max_length: 5") "optional "                                                                                                                                     \
-                                                                                  "string code = "                                                                                                                                \
-                                                                                  "6" FIELD("patt"                                                                                                                                \
-                                                                                            "ern:"                                                                                                                                \
-                                                                                            " \"["                                                                                                                                \
-                                                                                            "A-Z]"                                                                                                                                \
-                                                                                            "{3}|"                                                                                                                                \
-                                                                                            "none"                                                                                                                                \
-                                                                                            "\"") "optional string count = 7" FIELD("number_or_text: true") "optional int64 moment = 8" FIELD(                                    \
-                                                                                      "time: "                                                                                                                                    \
-                                                                                      "ANY_TIME") "optional bytes blob = 9;\n"                                                                                                    \
-                                                                                                  "repeated string words = 10" FIELD(                                                                                             \
-                                                                                                      "max_length: 3") "repeated int64 numbers = 11;\n"                                                                           \
-                                                                                                                       "repeated double ratios = 12;\n"                                                                           \
-                                                                                                                       "repeated int64 moments = 13" FIELD(                                                                       \
-                                                                                                                           "time: ANY_TIME") "optional string rest = 2000;\n"                                                     \
-                                                                                                                                             "}\n"                                                                                \
-                                                                                                                                             "message CleanThing { optional int64 id = 1; optional string note = 2;\n"            \
-                                                                                                                                             "  repeated double ratios = 3; optional bool fine = 4; repeated string words = 5;\n" \
-                                                                                                                                             "  optional int64 moment = 6" FIELD(                                                 \
-                                                                                                                                                 "time: ANY_TIME") "optional int32 small = 7; }\n"
 
 static inline void
 write_text(const char *path, const char *text)
@@ -85,6 +54,18 @@ remove_thing(const char *dir)
 {
     MR_CLEANUP(mr_freep) char *command = mr_printf("rm -r %s", dir);
     assert_int_equal(system(command), 0);
+}
+
+/* The thing of tests/support/kinds. */
+static inline struct mr_contracts *
+open_full_thing(void)
+{
+    struct mr_contracts *contracts = NULL;
+    struct mr_err err = { 0 };
+    MR_CLEANUP(mr_freep) char *dir = mr_printf("%s/tests/kinds", getenv("MILLRACE_BUILD"));
+    if (mr_contracts_open(dir, &contracts, &err) != 0)
+        fail_msg("%s", err.text);
+    return contracts;
 }
 
 static inline int

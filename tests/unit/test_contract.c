@@ -43,14 +43,15 @@ kind_says_its_columns_key_and_sql(void **state)
         { "small", MR_TYPE_INTEGER, false },
     };
     const struct mr_schema output = { (struct mr_field *)fields, MR_COUNT(fields) };
-    struct mr_contracts *contracts = opened(THING, "SELECT id FROM thing");
+    struct mr_contracts *contracts = open_full_thing();
 
     assert_int_equal(mr_contracts_count(contracts), 1);
     const struct mr_kind *kind = mr_contracts_find(contracts, "thing");
     assert_ptr_equal(kind, mr_contracts_at(contracts, 0));
     assert_null(mr_contracts_find(contracts, "other"));
     assert_string_equal(kind->name, "thing");
-    assert_string_equal(kind->clean_sql, "SELECT id FROM thing");
+    assert_string_equal(kind->clean_sql,
+                        "SELECT id, note, ratios, fine, words, moment, small FROM thing\n");
     assert_int_equal(kind->version, 1);
     assert_int_equal(kind->duplicates, MR_KEEP_FIRST);
     assert_int_equal(kind->key_in, 0);
@@ -232,13 +233,12 @@ text_and_times_can_be_keys_but_not_empty_ones(void **state)
     assert_string_equal(verdict.reason, "id is the key and may not be empty: send it");
     mr_contracts_close(text);
 
-    struct mr_contracts *time =
-        opened(
-            THING_HEAD
-            "message Thing {" THING_OPTIONS("key: \"id\" version: 1") "optional int64 id = 1" FIELD(
-                "required: true time: ANY_TIME") "}\nmessage CleanThing { optional int64 id = "
-                                                 "1" FIELD("time: ANY_TIME") "}",
-            "SELECT 1");
+    struct mr_contracts *time = opened(
+        THING_HEAD
+        "message Thing {" THING_OPTIONS("key: \"id\" version: 1") "optional int64 id = 1" FIELD(
+            "required: true time: ANY_TIME") "}\nmessage CleanThing { optional int64 id = "
+                                             "1" FIELD("time: ANY_TIME") "}",
+        "SELECT 1");
     assert_int_equal(check(time, "{\"id\":\"1970-01-01 00:00:01\"}", key, &verdict), 0);
     assert_string_equal(key, "1000000");
     mr_contracts_close(time);
@@ -250,7 +250,7 @@ static void
 row_survives_the_way_through_a_message(void **state)
 {
     (void)state;
-    struct mr_contracts *contracts = opened(THING, "SELECT 1");
+    struct mr_contracts *contracts = open_full_thing();
     const struct mr_kind *kind = mr_contracts_at(contracts, 0);
     struct mr_columns *from = mr_columns_new(&kind->output), *to = mr_columns_new(&kind->output);
     struct mr_err err = { 0 };
@@ -297,7 +297,7 @@ static void
 list_with_a_null_in_it_cannot_be_encoded(void **state)
 {
     (void)state;
-    struct mr_contracts *contracts = opened(THING, "SELECT 1");
+    struct mr_contracts *contracts = open_full_thing();
     const struct mr_kind *kind = mr_contracts_at(contracts, 0);
     struct mr_columns *from = mr_columns_new(&kind->output);
     struct mr_err err = { 0 };
@@ -319,7 +319,7 @@ static void
 encoded_row_beyond_the_maximum_is_too_large(void **state)
 {
     (void)state;
-    struct mr_contracts *contracts = opened(THING, "SELECT 1");
+    struct mr_contracts *contracts = open_full_thing();
     const struct mr_kind *kind = mr_contracts_at(contracts, 0);
     struct mr_columns *from = mr_columns_new(&kind->output);
     struct mr_err err = { 0 };
@@ -354,7 +354,7 @@ damaged_record_leaves_the_columns_as_they_were(void **state)
         MR_SLICE("\x0b"),                     /* a group */
         MR_SLICE("\x00\x00"),                 /* field 0 */
     };
-    struct mr_contracts *contracts = opened(THING, "SELECT 1");
+    struct mr_contracts *contracts = open_full_thing();
     const struct mr_kind *kind = mr_contracts_at(contracts, 0);
     struct mr_columns *to = mr_columns_new(&kind->output);
     for (size_t i = 0; i < MR_COUNT(records); i++) {
@@ -371,10 +371,10 @@ static void
 message_of_another_writer_is_read_by_the_rules_of_protobuf(void **state)
 {
     (void)state;
-    /* id twice: the last counts; ratios packed, then not; field 100 is of nobody. */
-    static const char record[] = "\x08\x01\x1a\x08\0\0\0\0\0\0\xf0\x3f\x19\0\0\0\0\0\0\0\x40"
+    /* id twice: the last counts; ratios packed, empty, not packed; field 100 is of nobody. */
+    static const char record[] = "\x08\x01\x1a\x08\0\0\0\0\0\0\xf0\x3f\x1a\0\x19\0\0\0\0\0\0\0\x40"
                                  "\xa2\x06\x01x\x08\x02";
-    struct mr_contracts *contracts = opened(THING, "SELECT 1");
+    struct mr_contracts *contracts = open_full_thing();
     const struct mr_kind *kind = mr_contracts_at(contracts, 0);
     struct mr_columns *to = mr_columns_new(&kind->output);
     struct mr_err err = { 0 };
@@ -460,7 +460,7 @@ static void
 reference_says_what_is_taken(void **state)
 {
     (void)state;
-    struct mr_contracts *contracts = opened(THING, "SELECT id FROM thing");
+    struct mr_contracts *contracts = open_full_thing();
     struct mr_buf page;
     mr_buf_init(&page, 1 << 16);
     mr_contract_reference(mr_contracts_at(contracts, 0), &page);
@@ -473,7 +473,7 @@ reference_says_what_is_taken(void **state)
         "kept, as one JSON object in column `rest`",
         "| `ratios` | array&lt;double&gt; |\n",
         "Key: `id` (posted as `id`); of equal keys the first stays",
-        "```sql\nSELECT id FROM thing\n```\n",
+        "```sql\nSELECT id, note, ratios, fine, words, moment, small FROM thing\n```\n",
     };
     for (size_t i = 0; i < MR_COUNT(parts); i++)
         if (strstr(page.data, parts[i]) == NULL)

@@ -1,0 +1,1 @@
+SELECT id, note, ratios, fine, words, moment, small FROM thing
