@@ -133,12 +133,12 @@ load_file(const struct mr_conf *conf, void *options, const char *path, struct mr
     json_t *value;
     int result = 0;
 
-    if (file == NULL || !json_is_object(file)) {
-        result = mr_fail(err, MR_E(INVALID), MR_FATAL, "%s:%d: %s", path, error.line,
-                         file == NULL ? error.text : "must hold one JSON object");
-        json_decref(file);
-        return result;
-    }
+    if (file == NULL && error.line < 1)
+        return mr_fail(err, MR_E(INVALID), MR_FATAL, "%s: %s", path, error.text);
+    if (file == NULL)
+        return mr_fail(err, MR_E(INVALID), MR_FATAL, "%s:%d: %s", path, error.line, error.text);
+    if (!json_is_object(file))
+        result = mr_fail(err, MR_E(INVALID), MR_FATAL, "%s: must hold one JSON object", path);
     json_object_foreach(file, key, value)
     {
         result = load_member(conf, options, key, value, err);
@@ -203,8 +203,6 @@ load_flags(const struct mr_conf *conf, void *options, int argc, char **argv, con
 {
     int rest = 0;
     bool flags_ended = false;
-    if (conf->ret_rest != NULL)
-        *conf->ret_rest = mr_alloc((size_t)argc * sizeof(char *));
     for (int i = 1; i < argc; i++) {
         if (!flags_ended && strcmp(argv[i], "--") == 0) {
             flags_ended = true;
@@ -233,7 +231,8 @@ require_all(const struct mr_conf *conf, const void *options, struct mr_err *err)
         const char *const *text = (const void *)((const char *)options + opt->offset);
         char variable[NAME_MAX_BYTES + 16];
         conf_variable(opt->name, variable, sizeof(variable));
-        if (opt->default_value == NULL && is_text && *text == NULL)
+        MR_ASSERT(is_text || opt->default_value != NULL);
+        if (is_text && *text == NULL)
             return mr_fail(err, MR_E(INVALID), MR_FATAL,
                            "option --%s is missing; give it, or set %s", opt->name, variable);
     }
@@ -266,6 +265,8 @@ mr_conf_load(const struct mr_conf *conf, void *options, int argc, char **argv, s
     const char *config = getenv("MILLRACE_CONFIG");
     if (answer_questions(conf, argc, argv))
         return 1;
+    if (conf->ret_rest != NULL)
+        *conf->ret_rest = mr_alloc((size_t)argc * sizeof(char *));
     if (load_flags(conf, NULL, argc, argv, &config, err) != 0 ||
         load_defaults(conf, options, err) != 0 ||
         (config != NULL && load_file(conf, options, config, err) != 0) ||

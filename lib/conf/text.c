@@ -49,4 +49,7 @@ mr_conf_reference(const struct mr_conf *conf, struct mr_buf *ret_markdown)
         mr_buf_printf(ret_markdown, " | %s | %s |\n",
                       opt->default_value != NULL ? opt->default_value : "must be given", opt->help);
     }
+    mr_buf_text(ret_markdown,
+                "| `--config` | `MILLRACE_CONFIG` | text | |  | JSON file with options "
+                "by name; flags and variables beat it. |\n");
 }

@@ -1,6 +1,7 @@
 /*
  * What a value may be: numbers with their units, addresses, words from a list.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -20,6 +21,8 @@ static const struct unit byte_units[] = {
 static const struct unit time_units[] = { { "", 1 },      { "ms", 1 },      { "s", 1000 },
                                           { "m", 60000 }, { "h", 3600000 }, { NULL, 0 } };
 static const struct unit no_units[] = { { "", 1 }, { NULL, 0 } };
+
+static struct mr_arena strings; /* what options point to, as long as the process lives */
 
 static const struct unit *
 units_of(const struct mr_opt *opt)
@@ -75,12 +78,13 @@ set_number(const struct mr_opt *opt, int64_t *ret, const char *text, struct mr_e
     MR_CLEANUP(mr_buf_fini) struct mr_buf range;
     mr_buf_init(&range, 256);
     conf_range(opt, &range);
+    bool begins = isdigit((unsigned char)text[text[0] == '-']) != 0; /* no blank, no plus */
     errno = 0;
     int64_t number = strtoll(text, &end, 10), value;
     const struct unit *unit = units_of(opt);
     while (unit->suffix != NULL && strcmp(unit->suffix, end) != 0)
         unit++;
-    if (end == text || errno != 0 || unit->suffix == NULL ||
+    if (!begins || errno != 0 || unit->suffix == NULL ||
         __builtin_mul_overflow(number, unit->factor, &value))
         return mr_fail(err, MR_E(INVALID), MR_FATAL, "\"%s\" is not a %s in %s", text,
                        conf_kind(opt), range.data);
@@ -149,7 +153,7 @@ conf_set(const struct mr_opt *opt, void *options, const char *text, struct mr_er
     }
     if (check_text(opt, text, err) != 0)
         return err->code;
-    *(const char **)place = mr_strdup(text); /* lives as long as the process */
+    *(const char **)place = mr_arena_copy(&strings, text, strlen(text));
     return 0;
 }
 
@@ -162,7 +166,8 @@ mr_conf_addr(const char *text, char *ret_host, size_t host_size, int *ret_port, 
     size_t length = colon != NULL ? (size_t)(colon - text) : 0;
     const char *host = text;
 
-    if (colon == NULL || end == colon + 1 || *end != '\0' || port < 0 || port > 65535)
+    if (colon == NULL || !isdigit((unsigned char)colon[1]) || *end != '\0' || port < 0 ||
+        port > 65535)
         return mr_fail(err, MR_E(INVALID), MR_FATAL, "\"%s\" is not HOST:PORT with a port 0..65535",
                        text);
     if (length >= 2 && host[0] == '[' && host[length - 1] == ']') {
