@@ -49,7 +49,8 @@ give_up(struct kafka_writer *writer, rd_kafka_error_t *error, const char *what, 
     (void)kafka_fail_with(err, &writer->client, error, what);
     if (!must_abort || err->code == MR_E(STALE) || err->remedy == MR_FATAL)
         return err->code;
-    err->code = MR_E(ABORTED);
+    /* A record that is too large will be so again: the caller has to know. */
+    err->code = writer->failed.code == MR_E(TOO_LARGE) ? MR_E(TOO_LARGE) : MR_E(ABORTED);
     err->remedy = MR_RETRY;
     if (writer->failed.code < 0)
         (void)snprintf(err->text, sizeof(err->text), "%s", writer->failed.text);

@@ -130,8 +130,11 @@ commit_locked(struct memory_writer *writer, struct memory_reader *reader,
     MR_ASSERT(writer->txn != NULL);
     if (reader != NULL && memory_reader_owns(reader, err) < 0)
         return err->code;
+    /* A record that is too large will be so again: the caller has to know. */
+    bool is_size = writer->failed.code == MR_E(TOO_LARGE);
     if (writer->failed.code < 0)
-        return mr_fail(err, MR_E(ABORTED), MR_RETRY, "%s", writer->failed.text);
+        return mr_fail(err, is_size ? MR_E(TOO_LARGE) : MR_E(ABORTED), MR_RETRY, "%s",
+                       writer->failed.text);
     for (size_t i = 0; i < count; i++) {
         MR_ASSERT(positions[i].slot < reader->slots_count);
         memory_commit_offset(writer->bus, reader->group, &reader->slots[positions[i].slot],
