@@ -160,11 +160,11 @@ produce(struct mr_writer *handle, const struct mr_message *message, struct mr_er
 static void
 fail_report(struct kafka_writer *writer, const rd_kafka_message_t *message, struct mr_err *ret)
 {
-    const char *text = rd_kafka_message_errstr(message);
+    /* Not rd_kafka_message_errstr: of a produced record that gives the payload, without an end. */
     (void)kafka_fail(ret, &writer->client, message->err,
                      "topic %s partition %d refused a record of %zu bytes (%s)",
                      rd_kafka_topic_name(message->rkt), (int)message->partition, message->len,
-                     text != NULL ? text : "");
+                     rd_kafka_err2str(message->err));
     (void)mr_fail(&writer->failed, ret->code, ret->remedy, "%s", ret->text);
 }
 
