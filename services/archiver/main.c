@@ -42,21 +42,13 @@ struct process {
     struct options options;
     struct mr_bus *bus;
     struct archive *archive;
-    bool is_wrong_place; /* ended because archive and topics do not belong together */
 };
-
-static int
-remember(struct process *p, int result, const struct mr_err *err)
-{
-    p->is_wrong_place |= result < 0 && err->code == MR_E(IDENTITY);
-    return result;
-}
 
 static int
 step(void *self, struct mr_err *err)
 {
     struct process *p = self;
-    return remember(p, archive_step(p->archive, 100, err), err);
+    return archive_step(p->archive, 100, err);
 }
 
 static int
@@ -154,5 +146,5 @@ main(int argc, char **argv)
     int code = mr_service_run(service, &ops, &p);
     archive_close(p.archive);
     mr_bus_close(p.bus);
-    return p.is_wrong_place ? 2 : code;
+    return code;
 }

@@ -20,7 +20,7 @@ enum {
     PATIENCE_MS = 300, /* nothing is polled so long before partitions are paused */
     WORKER_WAIT_MS = 20,
     CLOSE_WAIT_MS = 1000,
-    DRAIN_MS_MAX = 60000,
+    DRAIN_MS_MAX = 600000, /* of --drain-ms, which ends it earlier */
     TROUBLE_MAX = 256,
 };
 

@@ -205,19 +205,17 @@ object_of_another_archiver_is_adopted(void **state)
     for (int i = 0; i < 5; i++)
         bench_put_text(b, "t.pin", 0, "1");
     bench_settle(fast); /* 0 to 4 */
+    archive_close(fast);
     bench_put_text(b, "t.pin", 0, "2");
     bench_put_text(b, "t.pin", 0, "3");
     bench_settle(slow); /* has 0 to 6, finds 0 to 4 */
-    bench_settle(fast);
     bench_put_text(b, "t.pin", 0, "4");
     bench_settle(slow);
-    bench_settle(fast);
 
     MR_CLEANUP(mr_freep) char *raw = bench_raw(b, "t.pin", 0);
     assert_string_equal(raw, "0=1 1=1 2=1 3=1 4=1 5=2 6=3 7=4");
-    assert_true(bench_metric(b, "millrace_archiver_adopted_total", NULL) >= 2);
+    assert_int_equal(bench_metric(b, "millrace_archiver_adopted_total", NULL), 1);
     archive_close(slow);
-    archive_close(fast);
 }
 
 static void
