@@ -33,7 +33,8 @@ struct slot {
 
 struct mr_stage {
     struct mr_stage_options options;
-    char id[256]; /* <pipeline>.<stage>.<instance> */
+    char id[256];    /* <pipeline>.<stage>.<instance> */
+    char group[256]; /* <pipeline>.<stage> */
     struct mr_reader *reader;
     struct mr_writer *writer;
     struct mr_arena arena;
@@ -41,11 +42,12 @@ struct mr_stage {
     size_t slots_count;
     struct mr_record *live; /* records of one poll that are to be handled */
 
-    bool joined;     /* an assignment has come, be it an empty one */
-    bool is_open;    /* a transaction is open */
-    bool is_broken;  /* it failed: abort and rewind before anything else */
-    size_t in_batch; /* records since the last commit */
-    size_t careful;  /* so many records still go one by one: one of them was too large */
+    bool joined;      /* an assignment has come, be it an empty one */
+    bool is_open;     /* a transaction is open */
+    bool is_broken;   /* it failed: abort and rewind before anything else */
+    bool is_in_doubt; /* the last commit got no answer: it may have taken effect */
+    size_t in_batch;  /* records since the last commit */
+    size_t careful;   /* so many records still go one by one: one of them was too large */
     int64_t opened_ms, committed_ms, survey_ms;
     char trouble[MR_ERR_TEXT_MAX]; /* why not ready; "" = fine */
 

@@ -47,9 +47,8 @@ mr_stage_open(const struct mr_stage_options *options, struct mr_stage **ret, str
         mr_metrics_cell(options->metrics, "millrace_stage_aborts_total", &options->name);
     stage->commit_seconds =
         mr_metrics_cell(options->metrics, "millrace_stage_commit_seconds", &options->name);
-    char group[256];
-    (void)snprintf(group, sizeof(group), "%s.%s", options->pipeline, options->name);
-    struct mr_reader_options reader = { .group = group,
+    (void)snprintf(stage->group, sizeof(stage->group), "%s.%s", options->pipeline, options->name);
+    struct mr_reader_options reader = { .group = stage->group,
                                         .instance = stage->id,
                                         .queue_bytes_max = options->memory_max / 2 };
     if (mr_reader_open(options->bus, &reader, &stage->reader, err) != 0)
@@ -141,6 +140,7 @@ committed(struct mr_stage *stage)
     }
     stage->careful -= stage->careful < stage->in_batch ? stage->careful : stage->in_batch;
     stage->is_open = false;
+    stage->is_in_doubt = false;
     stage->in_batch = 0;
     stage->committed_ms = mr_now_ms();
     mr_arena_reset(&stage->arena);
@@ -160,11 +160,48 @@ commit(struct mr_stage *stage, struct mr_err *err)
     if (begin(stage, err) != 0)
         return err->code;
     size_t count = collect_positions(stage, positions, notes);
-    if (mr_writer_commit(stage->writer, stage->reader, positions, count, COMMIT_MS_MAX, err) != 0)
-        return err->code;
+    int result =
+        mr_writer_commit(stage->writer, stage->reader, positions, count, COMMIT_MS_MAX, err);
+    stage->is_in_doubt = result != 0 && result != MR_E(ABORTED) && result != MR_E(STALE) &&
+                         result != MR_E(FENCED) && result != MR_E(TOO_LARGE);
+    if (result != 0)
+        return result;
     committed(stage);
     mr_observe_us(stage->commit_seconds, mr_now_us() - from_us);
     return 0;
+}
+
+/* A commit without an answer may have taken effect. A new transaction settles the old one; then the
+ * group's offsets tell, all of them or none, since they were one transaction. Returns 1 when it had
+ * taken effect. */
+static int
+resolve_doubt(struct mr_stage *stage, struct mr_err *err)
+{
+    size_t count = 0;
+    bool took_effect = true;
+    MR_CLEANUP(mr_freep)
+    struct mr_offsets *offsets = mr_alloc((stage->slots_count + 1) * sizeof(*offsets));
+
+    if (begin(stage, err) != 0)
+        return err->code;
+    for (size_t i = 0; i < stage->slots_count; i++) {
+        const struct mr_part *part = &stage->slots[i].pub.part;
+        if (stage->slots[i].next != stage->slots[i].committed)
+            offsets[count++] =
+                (struct mr_offsets){ .topic = part->topic, .partition = part->partition };
+    }
+    if (mr_bus_offsets(stage->options.bus, stage->group, offsets, count, ASK_MS_MAX, err) != 0)
+        return err->code;
+    count = 0;
+    for (size_t i = 0; i < stage->slots_count; i++)
+        if (stage->slots[i].next != stage->slots[i].committed)
+            took_effect = offsets[count++].committed == stage->slots[i].next && took_effect;
+    stage->is_in_doubt = false;
+    if (!took_effect)
+        return 0;
+    committed(stage);
+    stage->is_open = true;
+    return 1;
 }
 
 /* Takes back what was done since the last commit. Only partitions that moved are rewound: one that
@@ -183,6 +220,12 @@ recover(struct mr_stage *stage, struct mr_err *err)
             *err = abort_err;
             return err->code;
         }
+    }
+    if (stage->is_in_doubt) {
+        int result = resolve_doubt(stage, err);
+        stage->is_broken = result <= 0;
+        if (result != 0)
+            return result < 0 ? result : 0;
     }
     if (stage->options.handler->aborted != NULL)
         stage->options.handler->aborted(stage->options.self);
@@ -283,24 +326,26 @@ bury(struct mr_stage *stage, struct mr_err *err)
     return commit(stage, err);
 }
 
-static int
-commit_if_due(struct mr_stage *stage, struct mr_err *err)
+static bool
+is_due(const struct mr_stage *stage)
 {
-    int64_t age_ms = mr_now_ms() - stage->opened_ms;
-    if (stage->in_batch == 0 || (stage->in_batch < stage->options.batch_max &&
-                                 age_ms < stage->options.batch_wait_ms && stage->careful == 0))
-        return 0;
-    bool alone = stage->in_batch == 1;
-    int result = commit(stage, err);
-    if (result != MR_E(TOO_LARGE))
-        return result;
-    if (alone && stage->options.handler->too_large != NULL) {
+    return stage->in_batch > 0 &&
+           (stage->in_batch >= stage->options.batch_max || stage->careful > 0 ||
+            mr_now_ms() - stage->opened_ms >= stage->options.batch_wait_ms);
+}
+
+/* One output of the batch is larger than its topic takes. Alone, its record is buried; among
+ * others, they come again one by one until it shows itself. */
+static int
+narrow_down(struct mr_stage *stage, struct mr_err *err)
+{
+    if (stage->in_batch == 1 && stage->options.handler->too_large != NULL) {
         *err = (struct mr_err){ 0 };
         return bury(stage, err);
     }
     stage->careful = stage->in_batch;
     err->remedy = MR_RETRY;
-    return result;
+    return err->code;
 }
 
 /* Positions that only passed transaction markers are committed when nothing else is to be done, so
@@ -320,15 +365,18 @@ static int
 work(struct mr_stage *stage, const struct mr_batch *batch, struct mr_err *err)
 {
     size_t live = sort_out(stage, batch);
+    int result = 0;
     if (!stage->is_open)
         mr_arena_reset(&stage->arena); /* what recalled records left there */
-    if (live > 0 && handle(stage, live, err) != 0)
-        return err->code;
-    if (commit_if_due(stage, err) != 0)
-        return err->code;
-    if (live == 0 && settle(stage, err) != 0)
-        return err->code;
-    return (int)live;
+    if (live > 0)
+        result = handle(stage, live, err);
+    if (result == 0 && is_due(stage))
+        result = commit(stage, err);
+    else if (result == 0 && live == 0)
+        result = settle(stage, err);
+    if (result == MR_E(TOO_LARGE))
+        result = narrow_down(stage, err);
+    return result < 0 ? result : (int)live;
 }
 
 /* ---- the step ---- */
@@ -342,7 +390,8 @@ hand_back(struct mr_stage *stage, bool is_lost, struct mr_err *err)
         clean = commit(stage, &why) == 0;
     if (!clean || is_lost) {
         (void)recover(stage, &why);
-        stage->is_broken = false;
+        stage->is_broken = stage->is_in_doubt = false;
+        stage->in_batch = 0;
     }
     stage_let_go(stage);
     return mr_reader_release(stage->reader, err);

@@ -52,8 +52,6 @@ group_has_offsets(struct mr_stage *stage, bool *ret, struct mr_err *err)
 {
     MR_CLEANUP(mr_freep) struct mr_topic *topics = NULL;
     size_t count = 0, parts = 0;
-    char group[256];
-    (void)snprintf(group, sizeof(group), "%s.%s", stage->options.pipeline, stage->options.name);
 
     if (mr_bus_topics(stage->options.bus, &topics, &count, ASK_MS_MAX, err) != 0)
         return err->code;
@@ -68,7 +66,7 @@ group_has_offsets(struct mr_stage *stage, bool *ret, struct mr_err *err)
         for (int32_t p = 0; p < topics[i].partitions; p++)
             offsets[parts++] = (struct mr_offsets){ .topic = topics[i].name, .partition = p };
     }
-    if (mr_bus_offsets(stage->options.bus, group, offsets, parts, ASK_MS_MAX, err) != 0)
+    if (mr_bus_offsets(stage->options.bus, stage->group, offsets, parts, ASK_MS_MAX, err) != 0)
         return err->code;
     *ret = false;
     for (size_t i = 0; i < parts; i++)
@@ -145,11 +143,11 @@ outputs_are_empty(struct mr_stage *stage, const struct mr_stage_part *part, stru
             return err->code;
         if (has)
             return mr_fail(err, MR_E(IDENTITY), MR_FATAL,
-                           "group %s.%s has no offsets, but %s holds its outputs: starting at 0 "
+                           "group %s has no offsets, but %s holds its outputs: starting at 0 "
                            "would repeat %s [0, %lld) of part %d; restore the group's offsets or "
                            "delete the outputs",
-                           stage->options.pipeline, stage->options.name, topic, part->part.topic,
-                           (long long)part->part.end, (int)part->part.partition);
+                           stage->group, topic, part->part.topic, (long long)part->part.end,
+                           (int)part->part.partition);
     }
     return 0;
 }

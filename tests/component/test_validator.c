@@ -1,0 +1,205 @@
+/*
+ * What the validator makes of records: LAW 3 and 5, verdicts, poison. One behaviour a test.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "stage_fixture.h"
+#include "test.h"
+
+static void
+assert_counts(struct mill *mill, int64_t in, int64_t good, int64_t repeated, int64_t dead)
+{
+    struct mr_counts counts = mill_counts(mill);
+    assert_int_equal(counts.in, in);
+    assert_int_equal(counts.good, good);
+    assert_int_equal(counts.repeated, repeated);
+    assert_int_equal(counts.dead, dead);
+    assert_int_equal(mill_records(mill, MILL_VALID), good);
+    assert_int_equal(mill_records(mill, MILL_DEAD), dead);
+}
+
+static void
+a_record_of_a_native_producer_is_as_good(void **state)
+{
+    struct mill *mill = *state;
+    mill_topics(mill, 0);
+    mill_start(mill);
+    mill_post(mill, 0, NULL, "{\"index\":7}");
+    mill_post(mill, 0, NULL, "{\"index\":7}");
+    mill_run(mill, 2);
+    assert_counts(mill, 2, 2, 0, 0);
+}
+
+static void
+the_same_id_with_the_same_value_is_repeated(void **state)
+{
+    struct mill *mill = *state;
+    mill_topics(mill, 0);
+    mill_start(mill);
+    mill_post(mill, 0, "id-1", "{\"index\":1}");
+    mill_post(mill, 0, "id-2", "{\"index\":1}");
+    mill_post(mill, 0, "id-1", "{\"index\":1}");
+    mill_post(mill, 1, "id-1", "{\"index\":1}"); /* another partition: another window */
+    mill_run(mill, 4);
+    assert_counts(mill, 4, 3, 1, 0);
+}
+
+static void
+the_same_id_with_another_value_is_dead_and_not_repeated(void **state)
+{
+    struct mill *mill = *state;
+    mill_topics(mill, 0);
+    mill_start(mill);
+    mill_post(mill, 0, "id-1", "{\"index\":1}");
+    mill_post(mill, 0, "id-1", "{\"index\":2}");
+    mill_run(mill, 2);
+    assert_counts(mill, 2, 1, 0, 1);
+    char *codes = mill_dead(mill);
+    assert_string_equal(codes, "ID_REUSED");
+    free(codes);
+}
+
+static void
+the_window_is_rebuilt_from_the_log_after_a_restart(void **state)
+{
+    struct mill *mill = *state;
+    mill_topics(mill, 0);
+    mill_start(mill);
+    for (int i = 0; i < 50; i++) {
+        char id[16];
+        (void)snprintf(id, sizeof(id), "id-%d", i);
+        mill_post(mill, 0, id, "{\"index\":1}");
+    }
+    mill_run(mill, 50);
+    mill_crash(mill);
+    mill_start(mill);
+    for (int i = 0; i < 50; i++) {
+        char id[16];
+        (void)snprintf(id, sizeof(id), "id-%d", i);
+        mill_post(mill, 0, id, "{\"index\":1}");
+    }
+    mill_run(mill, 100);
+    assert_counts(mill, 100, 50, 50, 0);
+}
+
+static void
+the_window_ends_exactly_at_its_reach(void **state)
+{
+    struct mill *mill = *state;
+    mill_topics(mill, 0);
+    mill_start(mill);
+    mill_post(mill, 0, "id-a", "{\"index\":1}"); /* offset 0 */
+    mill_post(mill, 0, "id-b", "{\"index\":1}"); /* offset 1 */
+    for (int i = 2; i < MILL_WINDOW + 1; i++)
+        mill_post(mill, 0, NULL, "{\"index\":1}");
+    mill_post(mill, 0, "id-b", "{\"index\":1}"); /* offset W + 1: 1 is just inside */
+    mill_post(mill, 0, "id-a", "{\"index\":1}"); /* offset W + 2: 0 is outside */
+    mill_run(mill, MILL_WINDOW + 3);
+    assert_counts(mill, MILL_WINDOW + 3, MILL_WINDOW + 2, 1, 0);
+}
+
+static void
+a_record_that_comes_again_after_an_abort_is_no_repeat_of_itself(void **state)
+{
+    struct mill *mill = *state;
+    struct mr_err fault = { .code = MR_E(ABORTED), .remedy = MR_RETRY, .text = "on purpose" };
+    mill_topics(mill, 0);
+    mill_start(mill);
+    mill_post(mill, 0, "id-1", "{\"index\":1}");
+    mr_bus_memory_fault(mill->bus, "commit", 0, 3, &fault);
+    mill_run(mill, 1);
+    assert_counts(mill, 1, 1, 0, 0);
+    mill_post(mill, 0, "id-1", "{\"index\":1}");
+    mill_run(mill, 2);
+    assert_counts(mill, 2, 1, 1, 0);
+}
+
+static void
+poison_becomes_dead_letters_and_the_flow_goes_on(void **state)
+{
+    struct mill *mill = *state;
+    mill_topics(mill, 0);
+    mill_start(mill);
+    mill_post_raw(mill, mr_slice(NULL, 0), mr_slice(NULL, 0));
+    mill_post_raw(mill, mr_slice("", 0), mr_slice(NULL, 0));
+    mill_post_raw(mill, MR_SLICE("not json"), mr_slice(NULL, 0));
+    mill_post_raw(mill, MR_SLICE("{\"title\":\"\xff\"}"), mr_slice(NULL, 0));
+    mill_post_raw(mill, MR_SLICE("[]"), mr_slice(NULL, 0));
+    mill_post_raw(mill, MR_SLICE("{\"title\":\"no key\"}"), mr_slice(NULL, 0));
+    mill_post_raw(mill, MR_SLICE("{\"index\":1}"), MR_SLICE("\x08\x63")); /* version 99 */
+    mill_post_raw(mill, MR_SLICE("{\"index\":1}"), MR_SLICE("\xff"));
+    mill_post_raw(mill, MR_SLICE("{\"index\":1}"), mr_slice(NULL, 0));
+    mill_run(mill, 9);
+    assert_counts(mill, 9, 1, 0, 8);
+    char *codes = mill_dead(mill);
+    assert_string_equal(codes, "TOMBSTONE EMPTY NOT_JSON NOT_UTF8 NOT_ONE_OBJECT MISSING_FIELD "
+                               "BAD_HEADER BAD_HEADER");
+    free(codes);
+}
+
+static void
+an_output_too_large_is_buried_and_its_neighbours_live(void **state)
+{
+    struct mill *mill = *state;
+    char *large = mr_alloc(300000);
+    (void)snprintf(large, 64, "{\"index\":1,\"unknown\":\"");
+    size_t length = strlen(large);
+    memset(large + length, 'x', 200000);
+    (void)snprintf(large + length + 200000, 8, "\"");
+    mill_topics(mill, 100000);
+    mill_start(mill);
+    for (int i = 0; i < 10; i++)
+        mill_post(mill, 0, NULL, "{\"index\":1}");
+    mill_post(mill, 0, "id-1", large); /* not JSON: its dead letter carries all of it */
+    for (int i = 0; i < 10; i++)
+        mill_post(mill, 0, NULL, "{\"index\":1}");
+    mill_run(mill, 21);
+    assert_counts(mill, 21, 20, 0, 1);
+    char *codes = mill_dead(mill);
+    assert_string_equal(codes, "TOO_LARGE");
+    free(codes);
+    free(large);
+}
+
+static void
+equal_keys_meet_in_one_partition(void **state)
+{
+    struct mill *mill = *state;
+    mill_topics(mill, 0);
+    mill_start(mill);
+    mill_post(mill, 0, NULL, "{\"index\":21}");
+    mill_post(mill, 1, NULL, "{\"index\":\"21\"}");
+    mill_run(mill, 2);
+    struct mr_err err = { 0 };
+    int32_t home = (int32_t)(mr_murmur2("21", 2) % MILL_PARTS);
+    struct mr_offsets at = { .topic = MILL_VALID, .partition = home };
+    assert_int_equal(mr_bus_offsets(mill->bus, NULL, &at, 1, 1000, &err), 0);
+    assert_int_equal(mill_records(mill, MILL_VALID), 2);
+    assert_true(at.end >= 2);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_record_of_a_native_producer_is_as_good, mill_open,
+                                        mill_close),
+        cmocka_unit_test_setup_teardown(the_same_id_with_the_same_value_is_repeated, mill_open,
+                                        mill_close),
+        cmocka_unit_test_setup_teardown(the_same_id_with_another_value_is_dead_and_not_repeated,
+                                        mill_open, mill_close),
+        cmocka_unit_test_setup_teardown(the_window_is_rebuilt_from_the_log_after_a_restart,
+                                        mill_open, mill_close),
+        cmocka_unit_test_setup_teardown(the_window_ends_exactly_at_its_reach, mill_open,
+                                        mill_close),
+        cmocka_unit_test_setup_teardown(
+            a_record_that_comes_again_after_an_abort_is_no_repeat_of_itself, mill_open, mill_close),
+        cmocka_unit_test_setup_teardown(poison_becomes_dead_letters_and_the_flow_goes_on, mill_open,
+                                        mill_close),
+        cmocka_unit_test_setup_teardown(an_output_too_large_is_buried_and_its_neighbours_live,
+                                        mill_open, mill_close),
+        cmocka_unit_test_setup_teardown(equal_keys_meet_in_one_partition, mill_open, mill_close),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
