@@ -105,8 +105,10 @@ refuse(struct kafka_writer *writer, const struct mr_message *message, rd_kafka_r
 {
     if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL)
         return mr_fail(err, MR_E(FULL), MR_RETRY, "too many records wait to be acknowledged");
+    bool is_size = writer->failed.code == MR_E(TOO_LARGE);
     if (code == RD_KAFKA_RESP_ERR__STATE && writer->failed.code < 0)
-        return mr_fail(err, MR_E(ABORTED), MR_RETRY, "%s", writer->failed.text);
+        return mr_fail(err, is_size ? MR_E(TOO_LARGE) : MR_E(ABORTED), MR_RETRY, "%s",
+                       writer->failed.text);
     if (code == RD_KAFKA_RESP_ERR__STATE)
         return mr_fail(err, MR_E(ABORTED), MR_RETRY, "topic %s: the transaction has failed",
                        message->topic);

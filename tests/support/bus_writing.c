@@ -216,7 +216,7 @@ failed_delivery_fails_the_commit_and_the_next_transaction_is_clean(void **state)
     struct mr_message large = { .topic = topic, .value = mr_slice(noise, LARGE), .opaque = &tally };
     TOOL_OK(mr_writer_produce(writer, &large, &oops));
     struct mr_err err = { 0 };
-    assert_int_equal(mr_writer_commit(writer, NULL, NULL, 0, WAIT_MS, &err), MR_E(ABORTED));
+    assert_int_equal(mr_writer_commit(writer, NULL, NULL, 0, WAIT_MS, &err), MR_E(TOO_LARGE));
     assert_non_null(strstr(err.text, topic));
     assert_ptr_equal(tally.bad_opaque, &tally);
     assert_int_equal(tally.err.code, MR_E(TOO_LARGE));
