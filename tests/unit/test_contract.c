@@ -465,11 +465,11 @@ reference_says_what_is_taken(void **state)
     mr_buf_init(&page, 1 << 16);
     mr_contract_reference(mr_contracts_at(contracts, 0), &page);
     static const char *const parts[] = {
-        "# Kind thing, version 1\n",
-        "| `id` | whole number | required; also named `number`; may come as text; |\n",
-        "| `small` | whole number, 32 bits | at least -5; at most 100; |\n",
-        "| `code` | text | looks like `[A-Z]{3}\\|none`; |\n",
-        "| `words` | list of: text | at most 3 characters; |\n",
+        "## Contract of thing, version 1\n",
+        "| `id` | whole number | required; also named `number`; may come as text |\n",
+        "| `small` | whole number, 32 bits | at least -5; at most 100 |\n",
+        "| `code` | text | looks like `[A-Z]{3}\\|none` |\n",
+        "| `words` | list of: text | at most 3 characters |\n",
         "kept, as one JSON object in column `rest`",
         "| `ratios` | array&lt;double&gt; |\n",
         "Key: `id` (posted as `id`); of equal keys the first stays",
