@@ -19,11 +19,11 @@ struct mr_clean_kind {
     struct mr_sql *sql; /* shared by all kinds */
     struct mr_statement *statement;
     size_t rules_count;
-    char *rules[MR_RULES_MAX];       /* names, and below what is counted */
-    char *expressions[MR_RULES_MAX]; /* '(..) AS "name"' */
-    struct mr_columns *rows;         /* of the statement: output, then rules */
-    struct mr_columns *part;         /* some of the input, when halving */
-    struct mr_columns view;          /* rows without the columns of the rules */
+    char *rules[MR_RULES_MAX];           /* names, and below what is counted */
+    char *expressions[MR_RULES_MAX + 1]; /* '(..) AS "name"', ends with NULL */
+    struct mr_columns *rows;             /* of the statement: output, then rules */
+    struct mr_columns *part;             /* some of the input, when halving */
+    struct mr_columns view;              /* rows without the columns of the rules */
     struct mr_clean_error *errors;
     size_t errors_count, errors_capacity;
     int64_t rule_hits[MR_RULES_MAX], column_nulls[MR_FIELDS_MAX];
@@ -130,8 +130,7 @@ prepare(struct mr_clean_kind *kind, struct mr_err *err)
     mr_buf_init(&inner, TEXT_MAX);
     mr_buf_init(&text, 2 * TEXT_MAX);
     if (mr_sql_extend(kind->sql, kind->kind->clean_sql, kind->kind->name,
-                      (const char *const *)kind->expressions, kind->rules_count, &inner,
-                      err) != 0 ||
+                      (const char *const *)kind->expressions, &inner, err) != 0 ||
         mr_sql_check_map(kind->sql, inner.data, kind->kind->name, err) != 0)
         return err->code;
     mr_buf_text(&text, "SELECT ");

@@ -63,11 +63,10 @@ void mr_result_closep(struct mr_result **result);
  * what was found and why it cannot stay. */
 int mr_sql_check_map(struct mr_sql *sql, const char *text, const char *relation,
                      struct mr_err *err);
-/* text, a SELECT that mr_sql_check_map takes, with expressions ('value AS "name"') put behind its
- * columns: one pass gives both. Appended to ret_text. */
+/* text, a SELECT that mr_sql_check_map takes, with expressions ('value AS "name"', NULL-terminated)
+ * put behind its columns: one pass gives both. Appended to ret_text. */
 int mr_sql_extend(struct mr_sql *sql, const char *text, const char *relation,
-                  const char *const *expressions, size_t count, struct mr_buf *ret_text,
-                  struct mr_err *err);
+                  const char *const *expressions, struct mr_buf *ret_text, struct mr_err *err);
 /* Is text one SELECT that reads nothing but the named relations and macros (for people's SQL)? */
 int mr_sql_check_select(struct mr_sql *sql, const char *text, const char *const *relations,
                         struct mr_err *err);

@@ -171,12 +171,11 @@ put_list(struct mr_sql *sql, const char *text, const char *relation, struct mr_b
 
 int
 mr_sql_extend(struct mr_sql *sql, const char *text, const char *relation,
-              const char *const *expressions, size_t count, struct mr_buf *ret_text,
-              struct mr_err *err)
+              const char *const *expressions, struct mr_buf *ret_text, struct mr_err *err)
 {
     mr_buf_text(ret_text, "SELECT ");
     int code = put_list(sql, text, relation, ret_text, err);
-    for (size_t i = 0; code == 0 && i < count; i++) {
+    for (size_t i = 0; code == 0 && expressions[i] != NULL; i++) {
         MR_CLEANUP(mr_buf_fini) struct mr_buf alone;
         mr_buf_init(&alone, TREE_TEXT_MAX);
         mr_buf_printf(&alone, "SELECT %s FROM ", expressions[i]);
