@@ -127,6 +127,15 @@ measure(struct archive *archive)
     }
 }
 
+/* Up to where a partition is done: behind the markers at its end too, which are no lag (LAW 12).
+ * Not before its table knows of it, which the next start would take for a table that was lost. */
+static int64_t
+done(const struct part *part)
+{
+    bool is_through = part->target != NULL && part->durable > 0 && part->at_end && part->held == 0;
+    return is_through && part->end > part->durable ? part->end : part->durable;
+}
+
 /* For people who look at the group, and as a hint for the next start. That it fails is no harm. */
 static void
 show_offsets(struct archive *archive)
@@ -141,11 +150,11 @@ show_offsets(struct archive *archive)
     struct mr_position *positions = mr_alloc((archive->parts_count + 1) * sizeof(*positions));
     for (size_t i = 0; i < archive->parts_count; i++) {
         struct part *part = &archive->parts[i];
-        if (part->durable <= part->committed || (part->target == NULL && part->object < 0))
+        if (done(part) <= part->committed || (part->target == NULL && part->object < 0))
             continue;
         if (part->target == NULL)
             raw_note(part->object, notes[count].text);
-        positions[count] = (struct mr_position){ (uint32_t)i, part->durable, notes[count].text };
+        positions[count] = (struct mr_position){ (uint32_t)i, done(part), notes[count].text };
         count++;
     }
     struct mr_err ignored = { 0 };
