@@ -46,6 +46,24 @@ maven() {
     die "Maven cannot fetch the jars: is Maven Central, or the mirror in ~/.m2/settings.xml, reachable?"
 }
 
+# ---- our own programs -----------------------------------------------------------------------------
+
+# build DIR [TARGET]...: builds them there, with everything shown that takes its time.
+build() {
+  local place=$1 begin=$SECONDS
+  shift
+  mkdir -p "$place"
+  if [ ! -f "$place/build.ninja" ]; then
+    say "configuring (log: $place/configure.log) ..."
+    cmake -G Ninja -S "$root" -B "$place" "-DMILLRACE_DEPS=$deps" >"$place/configure.log" 2>&1 ||
+      die "cmake failed: $(grep -A 2 'CMake Error' "$place/configure.log" | tail -n 1) (all of it: $place/configure.log)"
+  fi
+  if ninja -C "$place" -n "$@" | grep -q 'no work to do'; then return; fi
+  say "building ..."
+  ninja -C "$place" "$@" >&2 || die "the compiler failed: see above"
+  say "built after $((SECONDS - begin)) s"
+}
+
 # ---- servers in the background ------------------------------------------------------------------
 # A server lives in the folder $dir: its configuration $dir/$conf, a log, its port and its pid.
 
