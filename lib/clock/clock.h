@@ -16,7 +16,7 @@ int64_t mr_wall_ms(void);
 /* How long is left until deadline_ms (monotonic), not below 0, not above most_ms. */
 int64_t mr_left_ms(int64_t deadline_ms, int64_t most_ms);
 
-/* 0.1 to 5 s with jitter: the pause before try number attempt (0, 1, 2 ..). DESIGN 10. */
+/* 0.1 to 5 s with jitter: the pause before try number attempt (0, 1, 2 ..). */
 int64_t mr_backoff_ms(unsigned attempt);
 
 /* UTC text of wall microseconds: YYYY-MM-DDTHH:MM:SS.ffffffZ, or with milliseconds. */

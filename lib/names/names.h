@@ -1,5 +1,5 @@
 /*
- * names: how tenants, kinds, topics and tables are called, in one place (LAW 1; DESIGN 3).
+ * names: how tenants, kinds, topics and tables are called, in one place (LAW 1).
  *
  *   topic T = <tenant>.<kind>; behind it T.valid, T.clean, T.dead
  *   stream    streaming-<tenant>-<kind>, or plainly <tenant>-<kind> <tenant>_<kind> <tenant>.<kind>

@@ -4,7 +4,7 @@
  *
  * A commit is one conditional create of _delta_log/%020d.json. It holds, for each partition whose
  * records it adds, a txn action (appId = the partition, version = next offset) beside the files,
- * and in commitInfo the chain [from, next) with its counts (LAW 18, 19; DESIGN 6.1). A commit is
+ * and in commitInfo the chain [from, next) with its counts (LAW 18, 19). A commit is
  * made against one snapshot and only if each partition's txn there is the `from` of the commit:
  * anything else is CONFLICT (read again, decide anew) or STALE (somebody has these records in).
  *

@@ -1,5 +1,5 @@
 /*
- * The rules of the shipped kinds, against what PIPELINE's section on cleaning says, worked out here
+ * The rules of the shipped kinds, against the cleaning rules, worked out here
  * once more in plain C; and the texts that a person sees for a clean.sql that cannot stay.
  */
 #include "clean/clean.h"
