@@ -6,6 +6,7 @@
 #include "conf/conf.h"
 #include "gateway/door.h"
 #include "gateway/reply.h"
+#include "log/log.h"
 #include "service/service.h"
 #include "topics/topics.h"
 
@@ -135,7 +136,10 @@ open_parts(struct process *p, struct mr_service *service, struct mr_err *err)
         .in_flight_bytes_max = options->in_flight_bytes,
         .metrics = mr_service_metrics(service),
     };
-    return door_open(&door, &p->door, err);
+    if (door_open(&door, &p->door, err) != 0)
+        return err->code;
+    mr_log(MR_LOG_INFO, "listening", " address=%s:%d", host, door_port(p->door));
+    return 0;
 }
 
 int

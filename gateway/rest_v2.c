@@ -205,8 +205,8 @@ format_of(struct mr_slice content_type)
         { "application/vnd.kafka.jsonschema.v2+json", FORMAT_REGISTRY },
         { "application/vnd.kafka.protobuf.v2+json", FORMAT_REGISTRY },
     };
-    const char *text = content_type.data;
-    const char *end = text != NULL ? memchr(text, ';', content_type.size) : NULL;
+    const char *text = content_type.data != NULL ? content_type.data : "";
+    const char *end = memchr(text, ';', content_type.size);
     size_t size = end != NULL ? (size_t)(end - text) : content_type.size;
     while (size > 0 && (text[size - 1] == ' ' || text[size - 1] == '\t'))
         size--;

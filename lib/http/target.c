@@ -147,7 +147,7 @@ mr_http_param(struct mr_http_request *request, const char *name)
     MR_ASSERT(request != NULL);
     MR_ASSERT(name != NULL);
     const char *at = request->parsed.query.data;
-    const char *end = at + request->parsed.query.size;
+    const char *end = at != NULL ? at + request->parsed.query.size : NULL;
     while (at < end) {
         const char *next = memchr(at, '&', (size_t)(end - at));
         if (next == NULL)
