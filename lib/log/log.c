@@ -50,7 +50,7 @@ begin_line(struct mr_buf *line, enum mr_level level, const char *event)
                   logger.process, event);
 }
 
-static void
+__attribute__((format(printf, 2, 0))) static void
 put_pairs(struct mr_buf *line, const char *format, va_list arguments)
 {
     char pairs[LINE_MAX / 2];
