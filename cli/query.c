@@ -116,7 +116,7 @@ tell_freshness(const Millrace__V1__Chunk *first, uint64_t rows)
 {
     const Millrace__V1__Freshness *fresh = first->freshness;
     char as_of[MR_TIME_TEXT];
-    if (fresh == NULL)
+    if (fresh == NULL || fresh->n_covered == 0)
         return;
     mr_time_text(fresh->as_of_us, as_of);
     (void)fprintf(stderr, "-- %llu rows, as of %s (%.3f s ago)\n", (unsigned long long)rows, as_of,

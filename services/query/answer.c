@@ -312,24 +312,40 @@ make_job(struct query *q, const Millrace__V1__RunRequest *request, struct job **
     return 0;
 }
 
+static bool
+has_pinned(const struct job *job, const struct table *table)
+{
+    for (size_t i = 0; i < job->tables_count; i++)
+        if (strcmp(job->tables[i].name, table->name) == 0)
+            return true;
+    return false;
+}
+
 /* What the answer stands on: taken together with the pins, before anything else moves. */
 static void
-stamp(const struct query *q, struct mr_buf *ret_packed)
+stamp(const struct query *q, const struct job *job, struct mr_buf *ret_packed)
 {
     Millrace__V1__Freshness freshness = MILLRACE__V1__FRESHNESS__INIT;
     MR_CLEANUP(mr_freep)
     Millrace__V1__Covered *covered = mr_alloc((q->lanes_count + 1) * sizeof(*covered));
     MR_CLEANUP(mr_freep)
     Millrace__V1__Covered **list = mr_alloc((q->lanes_count + 1) * sizeof(*list));
+    int64_t as_of_us = INT64_MAX;
+    size_t count = 0;
     for (size_t i = 0; i < q->lanes_count; i++) {
-        millrace__v1__covered__init(&covered[i]);
-        covered[i].topic = q->lanes[i].part.topic;
-        covered[i].partition = q->lanes[i].part.partition;
-        covered[i].next = q->lanes[i].next;
-        list[i] = &covered[i];
+        const struct lane *lane = &q->lanes[i];
+        if (!has_pinned(job, lane->table))
+            continue;
+        millrace__v1__covered__init(&covered[count]);
+        covered[count].topic = (char *)lane->part.topic;
+        covered[count].partition = lane->part.partition;
+        covered[count].next = lane->next;
+        list[count] = &covered[count];
+        count++;
+        as_of_us = lane->end_us < as_of_us ? lane->end_us : as_of_us;
     }
-    freshness.as_of_us = tail_as_of_us(q);
-    freshness.n_covered = q->lanes_count;
+    freshness.as_of_us = count > 0 ? as_of_us : 0;
+    freshness.n_covered = count;
     freshness.covered = list;
     uint8_t *room = mr_buf_extend(ret_packed, millrace__v1__freshness__get_packed_size(&freshness));
     if (room != NULL)
@@ -348,7 +364,7 @@ enqueue(struct query *q, struct mr_rpc_call *call, struct job *job)
         reply_status(call, MR_RPC_RESOURCE_EXHAUSTED, "too many questions at once; ask again");
         return;
     }
-    stamp(q, &cursor->freshness);
+    stamp(q, job, &cursor->freshness);
     cursor->waiting = call;
     job->cursor = cursor;
     if (answers->last != NULL)
