@@ -34,9 +34,9 @@ replies_open(struct mr_metrics *metrics)
     static const char *const classes[CLASSES] = { NULL, NULL, "2xx", "3xx", "4xx", "5xx" };
     struct replies *replies = mr_alloc(sizeof(*replies));
     for (size_t i = 0; i < DIALECT_NAMES; i++) {
-        for (size_t class = 2; class < CLASSES; class ++) {
-            const char *labels[] = { names[i], classes[class] };
-            replies->requests[i][class] =
+        for (size_t group = 2; group < CLASSES; group++) {
+            const char *labels[] = { names[i], classes[group] };
+            replies->requests[i][group] =
                 mr_metrics_cell(metrics, "millrace_gateway_requests_total", labels);
         }
     }
