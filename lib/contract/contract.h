@@ -6,8 +6,9 @@
  *
  * The message that carries option (millrace.v1.kind) is what may come in; the one that it names as
  * output is what comes out. JSON becomes protobuf in one pass over the bytes, driven by the
- * descriptor; no tree is built. Messages hold scalars and lists of scalars; a nested or recursive
- * message type is refused at open.
+ * descriptor; no tree is built. Messages hold scalars and lists of scalars (proto3, each optional
+ * or repeated); a nested or recursive message type, and an option that nobody would obey, is
+ * refused at open. A key must be required.
  *
  * A set of contracts is read-only after open and replaced whole. Threads: any number may read.
  */
@@ -63,10 +64,11 @@ int mr_contract_check(const struct mr_kind *kind, struct mr_slice json, struct m
 
 enum mr_side { MR_INPUT, MR_OUTPUT };
 /* A packed message of kind becomes one row. CORRUPT: not such a message (columns are unchanged).
- * An absent field is NULL; a proto3 scalar without presence cannot be absent when required. */
+ * An absent field is NULL, and so is an empty list: the wire cannot tell them apart. Fields with
+ * numbers that the kind does not know are passed over. */
 int mr_contract_decode(const struct mr_kind *kind, enum mr_side side, struct mr_slice record,
                        struct mr_columns *to, struct mr_err *err);
-/* One row becomes a packed output message, appended to record. */
+/* One row becomes a packed output message, appended to record. INVALID: a list holds a NULL. */
 int mr_contract_encode(const struct mr_kind *kind, const struct mr_columns *from, size_t row,
                        struct mr_buf *record, struct mr_err *err);
 /* Row as one JSON object with the output's field names, for check, tail and golden cases. */
