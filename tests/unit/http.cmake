@@ -1,2 +1,3 @@
 mr_test(unit http SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_http.c
+    ${CMAKE_CURRENT_LIST_DIR}/test_http_limits.c
     ${CMAKE_CURRENT_LIST_DIR}/test_http_probes.c LINK mr_http)

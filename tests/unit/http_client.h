@@ -176,6 +176,7 @@ exchange(struct fixture *fixture, const char *data, size_t size, struct mr_buf *
     (void)close(fd);
 }
 
+int limit_tests(void);
 int probe_tests(void);
 
 #endif
