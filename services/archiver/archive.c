@@ -9,7 +9,6 @@
 #include <stdlib.h>
 
 #include "clock/clock.h"
-#include "millrace/v1/rpc.pb-c.h"
 #include "private.h"
 
 /* ---- open and close ---- */
@@ -31,16 +30,16 @@ int
 archive_open(const struct archive_options *options, struct archive **ret, struct mr_err *err)
 {
     MR_ASSERT(options->queue_bytes_max > 0 && options->held_bytes_max > 0);
-    const char *cluster;
     struct archive *archive = mr_alloc(sizeof(*archive));
     archive->options = *options;
     mr_arena_init(&archive->arena);
     archive_cells(archive);
-    if (mr_bus_cluster_id(options->bus, &cluster, ASK_MS_MAX, err) != 0) {
+    struct keeper_options keeper = { options->store, options->sql, options->pipeline, NULL,
+                                     options->work_dir };
+    if (mr_bus_cluster_id(options->bus, &keeper.cluster, ASK_MS_MAX, err) != 0) {
         mr_sql_close(options->sql);
         mr_store_close(options->store);
-    } else if (keeper_open(options->store, options->sql, options->pipeline, cluster,
-                           options->work_dir, &archive->keeper, err) == 0) {
+    } else if (keeper_open(&keeper, &archive->keeper, err) == 0) {
         archive->worker = mr_worker_open(QUEUE_MAX);
         (void)open_parts(archive, err);
     }

@@ -8,16 +8,14 @@
 #include <stdlib.h>
 
 #include "clock/clock.h"
+#include "log/log.h"
 #include "private.h"
 
 /* ---- the work that finds start offsets ---- */
 
 struct start_part {
-    struct mr_part part;
-    char table[MR_TABLE_MAX + 1]; /* "": raw objects */
-    const struct mr_schema *schema;
+    struct delta_place place; /* table "": raw objects */
     bool is_ours;
-    int64_t good, repeated;
 };
 
 struct start {
@@ -30,19 +28,16 @@ static int
 find_starts(struct mr_job *job, struct mr_err *err)
 {
     struct start *start = (struct start *)job;
-    for (size_t i = 0; i < start->count; i++) {
-        struct start_part *part = &start->parts[i];
-        if (!part->is_ours)
-            part->part.start = part->part.end;
-        else if (part->table[0] == '\0')
-            (void)raw_start(start->work.keeper, &part->part, err);
+    for (size_t i = 0; i < start->count && err->code == 0; i++) {
+        struct delta_place *place = &start->parts[i].place;
+        if (!start->parts[i].is_ours)
+            place->part.start = place->part.end;
+        else if (place->table[0] == '\0')
+            (void)raw_start(start->work.keeper, &place->part, err);
         else
-            (void)delta_start(start->work.keeper, part->table, part->schema, &part->part,
-                              &part->good, &part->repeated, err);
-        if (err->code != 0)
-            return err->code;
+            (void)delta_start(start->work.keeper, place, err);
     }
-    return 0;
+    return err->code;
 }
 
 static void
@@ -136,9 +131,9 @@ submit_start(struct archive *archive, struct mr_err *err)
     start->count = archive->parts_count;
     for (size_t i = 0; i < start->count; i++) {
         const struct part *part = &archive->parts[i];
-        struct start_part *to = &start->parts[i];
+        struct delta_place *to = &start->parts[i].place;
         to->part = part->bus;
-        to->is_ours = part->is_ours;
+        start->parts[i].is_ours = part->is_ours;
         if (part->target != NULL) {
             memcpy(to->table, part->target->name, sizeof(to->table));
             to->schema = delta_schema(part->target->kind);
@@ -207,8 +202,7 @@ archive_started(struct archive *archive, struct work *work, struct mr_err *err)
         work_free(work);
         if (why.remedy != MR_RETRY)
             return mr_fail(err, why.code, MR_FATAL, "%s", why.text);
-        (void)snprintf(archive->trouble, sizeof(archive->trouble), "%.250s", why.text);
-        mr_add(archive->failures, 1);
+        archive_failed(archive, &why);
         archive->start_retry_ms = mr_now_ms() + mr_backoff_ms(archive->start_attempts++);
         return 0;
     }
@@ -217,9 +211,10 @@ archive_started(struct archive *archive, struct work *work, struct mr_err *err)
     struct mr_part *parts = mr_alloc((start->count + 1) * sizeof(*parts));
     for (size_t i = 0; i < start->count && err->code == 0; i++) {
         struct part *part = &archive->parts[i];
-        part->bus = start->parts[i].part;
-        part->good = start->parts[i].good;
-        part->repeated = start->parts[i].repeated;
+        const struct delta_place *place = &start->parts[i].place;
+        part->bus = place->part;
+        part->good = place->good;
+        part->repeated = place->repeated;
         (void)check_start(archive, &part->bus, err);
         part->next = part->durable = part->bus.start;
         part->end = part->bus.end;
@@ -229,6 +224,7 @@ archive_started(struct archive *archive, struct work *work, struct mr_err *err)
     work_free(work);
     if (err->code != 0 || mr_reader_assign(archive->reader, parts, count, err) != 0)
         return err->code;
+    mr_log(MR_LOG_INFO, "assigned", " parts=%zu tables=%zu", count, archive->targets_count);
     archive->phase = PHASE_FLOWING;
     archive->survey_ms = 0;
     archive->trouble[0] = '\0';

@@ -134,26 +134,26 @@ check_identity(struct keeper *keeper, const struct mr_table *table, const struct
 }
 
 int
-delta_start(struct keeper *keeper, const char *table, const struct mr_schema *schema,
-            struct mr_part *part, int64_t *ret_good, int64_t *ret_repeated, struct mr_err *err)
+delta_start(struct keeper *keeper, struct delta_place *place, struct mr_err *err)
 {
     char app_id[MR_TABLE_APP_MAX + 1];
+    struct mr_part *part = &place->part;
     struct keeper_table *entry = NULL;
     struct mr_err why = { 0 };
     const struct mr_table_part *known = NULL;
     keeper_app_id(keeper, part, app_id);
-    int code = keeper_table(keeper, table, schema, false, &entry, &why);
+    int code = keeper_table(keeper, place->table, place->schema, false, &entry, &why);
     if (code != 0 && code != MR_E(NOT_FOUND))
-        return mr_fail(err, code, why.remedy, "table %s: %s", table, why.text);
+        return mr_fail(err, code, why.remedy, "table %s: %s", place->table, why.text);
     if (code == 0) {
         if (mr_table_refresh(entry->table, err) < 0 ||
             check_identity(keeper, entry->table, part, app_id, err) != 0)
-            return mr_fail_in(err, "table %s", table);
+            return mr_fail_in(err, "table %s", place->table);
         known = mr_table_part(entry->table, app_id);
     }
-    *ret_good = known != NULL ? known->good : 0;
-    *ret_repeated = known != NULL ? known->repeated : 0;
     if (known != NULL) {
+        place->good = known->good;
+        place->repeated = known->repeated;
         part->start = known->next;
         return 0;
     }
@@ -162,7 +162,7 @@ delta_start(struct keeper *keeper, const char *table, const struct mr_schema *sc
         return mr_fail(err, MR_E(IDENTITY), MR_FATAL,
                        "topic %s part %d: the group has archived up to %lld, but table %s in %s "
                        "knows nothing of it; give the store of before",
-                       part->topic, (int)part->partition, (long long)part->committed, table,
+                       part->topic, (int)part->partition, (long long)part->committed, place->table,
                        mr_store_url(keeper->store));
     return 0;
 }

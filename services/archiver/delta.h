@@ -43,8 +43,14 @@ size_t delta_batch_bytes(const struct delta_batch *batch);
 int delta_batch_put(struct delta_batch *batch, const struct mr_part *part, int64_t from,
                     const struct mr_record *record, struct mr_arena *arena, struct mr_err *err);
 
-/* Sets part->start to the table's txn, 0 when it has none, and the totals so far. Worker thread. */
-int delta_start(struct keeper *keeper, const char *table, const struct mr_schema *schema,
-                struct mr_part *part, int64_t *ret_good, int64_t *ret_repeated, struct mr_err *err);
+/* A partition and its place in a table. */
+struct delta_place {
+    struct mr_part part;
+    char table[MR_TABLE_MAX + 1];
+    const struct mr_schema *schema;
+    int64_t good, repeated; /* totals so far */
+};
+/* Sets part.start to the table's txn, 0 when it has none, and the totals. Worker thread. */
+int delta_start(struct keeper *keeper, struct delta_place *place, struct mr_err *err);
 
 #endif

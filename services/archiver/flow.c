@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "clock/clock.h"
+#include "log/log.h"
 #include "private.h"
 
 /* ---- sinks ---- */
@@ -130,6 +131,7 @@ stop(struct part *part, const struct mr_err *why)
 {
     (void)snprintf(part->trouble, sizeof(part->trouble), "%.250s", why->text);
     part->waits_for_contract = why->code == MR_E(UNSUPPORTED);
+    mr_log_err(MR_LOG_ERROR, "partition-stopped", why, "");
 }
 
 static void
@@ -283,6 +285,8 @@ raw_settled(struct archive *archive, struct raw_object *object, struct mr_err *e
         return 0;
     }
     mr_add(archive->adopted, 1);
+    mr_log(MR_LOG_INFO, "object-adopted", " topic=%s part=%d from=%lld next=%lld", object->topic,
+           (int)object->partition, (long long)object->from, (long long)object->next);
     if (object->next == expected)
         return 0;
     sink_empty(&part->sink);
@@ -321,6 +325,7 @@ table_stale(struct archive *archive, struct target *target, const struct delta_b
             struct mr_err *err)
 {
     mr_add(target->stale, 1);
+    mr_log_err(MR_LOG_INFO, "batch-stale", &batch->work.job.err, " table=%s", target->name);
     for (size_t i = 0; i < batch->ranges_count; i++) {
         uint32_t slot;
         struct part *part = part_of(archive, &batch->ranges[i].part, &slot);
@@ -348,6 +353,15 @@ target_of_sink(struct archive *archive, const struct sink *sink)
     return NULL;
 }
 
+void
+archive_failed(struct archive *archive, const struct mr_err *why)
+{
+    (void)snprintf(archive->trouble, sizeof(archive->trouble), "%.250s", why->text);
+    mr_add(archive->failures, 1);
+    if (mr_log_due(&archive->gate, SAY_AGAIN_MS))
+        mr_log_err(MR_LOG_WARN, "work-failed", why, "");
+}
+
 int
 archive_settled(struct archive *archive, struct work *work, struct mr_err *err)
 {
@@ -365,8 +379,7 @@ archive_settled(struct archive *archive, struct work *work, struct mr_err *err)
     if (code != 0 && code != MR_E(STALE)) {
         if (work->job.err.remedy == MR_FATAL)
             return mr_fail(err, code, MR_FATAL, "%s", work->job.err.text);
-        (void)snprintf(archive->trouble, sizeof(archive->trouble), "%.250s", work->job.err.text);
-        mr_add(archive->failures, 1);
+        archive_failed(archive, &work->job.err);
         sink->retry_ms = mr_now_ms() + mr_backoff_ms(sink->attempts++);
         work->job.result = 0;
         work->job.err = (struct mr_err){ 0 };

@@ -2,37 +2,76 @@
  * What the worker thread owns: the store, the engine, the open tables and the local copies of their
  * data files.
  */
+#include <dirent.h>
 #include <errno.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
 #include "work.h"
 
+/* With all that lies above it. */
 static int
 make_dir(const char *path, struct mr_err *err)
 {
-    if (mkdir(path, 0700) != 0 && errno != EEXIST)
-        return mr_fail(err, MR_E(IO), MR_FATAL, "cannot make folder %s: %s; give another work-dir",
-                       path, strerror(errno));
+    MR_CLEANUP(mr_freep) char *part = mr_strdup(path);
+    for (char *end = part + 1;; end++) {
+        char c = *end;
+        if (c != '/' && c != '\0')
+            continue;
+        *end = '\0';
+        if (mkdir(part, 0700) != 0 && errno != EEXIST)
+            return mr_fail(err, MR_E(IO), MR_FATAL,
+                           "cannot make folder %s: %s; give another work-dir", part,
+                           strerror(errno));
+        *end = c;
+        if (c == '\0')
+            return 0;
+    }
+}
+
+static int
+remove_entry(const char *path, const struct stat *status, int type, struct FTW *place)
+{
+    (void)status;
+    (void)type;
+    (void)place;
+    (void)remove(path);
     return 0;
 }
 
+/* Files that were being made when a former process was killed. */
+static void
+sweep(const char *work_dir)
+{
+    DIR *folder = opendir(work_dir);
+    if (folder == NULL)
+        return;
+    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        if (strncmp(entry->d_name, "new-", 4) != 0 && strncmp(entry->d_name, "log-", 4) != 0)
+            continue;
+        MR_CLEANUP(mr_freep) char *path = mr_printf("%s/%s", work_dir, entry->d_name);
+        (void)nftw(path, remove_entry, 4, FTW_DEPTH | FTW_PHYS);
+    }
+    (void)closedir(folder);
+}
+
 int
-keeper_open(struct mr_store *store, struct mr_sql *sql, const char *pipeline, const char *cluster,
-            const char *work_dir, struct keeper **ret, struct mr_err *err)
+keeper_open(const struct keeper_options *options, struct keeper **ret, struct mr_err *err)
 {
     struct keeper *keeper = mr_alloc(sizeof(*keeper));
-    *keeper = (struct keeper){ .store = store,
-                               .sql = sql,
-                               .pipeline = mr_strdup(pipeline),
-                               .cluster = mr_strdup(cluster),
-                               .work_dir = mr_strdup(work_dir),
-                               .cache_dir = mr_printf("%s/cache", work_dir) };
-    if (make_dir(work_dir, err) != 0 || make_dir(keeper->cache_dir, err) != 0) {
+    *keeper = (struct keeper){ .store = options->store,
+                               .sql = options->sql,
+                               .pipeline = mr_strdup(options->pipeline),
+                               .cluster = mr_strdup(options->cluster),
+                               .work_dir = mr_strdup(options->work_dir),
+                               .cache_dir = mr_printf("%s/cache", options->work_dir) };
+    if (make_dir(keeper->cache_dir, err) != 0) {
         keeper_close(keeper);
         return err->code;
     }
+    sweep(keeper->work_dir);
     *ret = keeper;
     return 0;
 }

@@ -33,7 +33,7 @@ static const struct mr_opt options_table[] = {
     { "work-dir", MR_OPT_TEXT, offsetof(struct options, work_dir), "/var/tmp/millrace-archiver", 1,
       1000, NULL,
       "Local folder for data files that are being made, and for copies of a table's files where "
-      "equal keys are looked for.",
+      "equal keys are looked for; each instance has a folder of its name in it.",
       false },
     { 0 },
 };
@@ -98,7 +98,9 @@ open_parts(struct process *p, struct mr_service *service, struct mr_err *err)
     MR_CLEANUP(mr_freep) char *member = mr_printf("%s.%s", group, mr_service_instance(service));
     struct mr_bus_options bus = { common->bootstrap, common->kafka_config, name };
     struct mr_store_options remote = { .s3_endpoint = common->s3_endpoint };
-    const char *const dirs[] = { p->options.work_dir, NULL };
+    MR_CLEANUP(mr_freep)
+    char *work_dir = mr_printf("%s/%s", p->options.work_dir, mr_service_instance(service));
+    const char *const dirs[] = { work_dir, NULL };
     /* Of the budget an eighth each goes to what is fetched and to the process itself. */
     struct mr_sql_options engine = { .memory_max = common->memory * 3 / 8, .dirs = dirs };
     if (mr_store_open(common->store, &remote, &store, err) != 0 ||
@@ -113,7 +115,7 @@ open_parts(struct process *p, struct mr_service *service, struct mr_err *err)
         .pipeline = common->pipeline,
         .group = group,
         .instance = member,
-        .work_dir = p->options.work_dir,
+        .work_dir = work_dir,
         .queue_bytes_max = common->memory / 8,
         .held_bytes_max = common->memory * 3 / 8,
         .raw = p->options.raw,

@@ -7,6 +7,7 @@
 
 #include "archive.h"
 #include "delta.h"
+#include "log/log.h"
 #include "names/names.h"
 #include "raw.h"
 #include "work.h"
@@ -21,6 +22,7 @@ enum {
     WORKER_WAIT_MS = 20,
     CLOSE_WAIT_MS = 1000,
     DRAIN_MS_MAX = 600000, /* of --drain-ms, which ends it earlier */
+    SAY_AGAIN_MS = 10000,
     TROUBLE_MAX = 256,
 };
 
@@ -88,6 +90,7 @@ struct archive {
     int64_t blocked_ms; /* since when some partition may not flow; 0: all may */
     int64_t survey_ms;
     char trouble[TROUBLE_MAX]; /* the last failure of a work that is tried again */
+    struct mr_log_gate gate;
     struct flush flushes[MR_RPC_CALLS_MAX];
     size_t flushes_count;
     struct mr_cell *objects, *object_records, *object_bytes, *adopted, *failures, *held_bytes,
@@ -108,6 +111,7 @@ void archive_take(struct archive *archive, const struct mr_record *records, size
 void archive_rotate(struct archive *archive, bool everything);
 int archive_submit(struct archive *archive, struct mr_err *err);
 int archive_settled(struct archive *archive, struct work *work, struct mr_err *err);
+void archive_failed(struct archive *archive, const struct mr_err *why); /* tried again later */
 bool archive_may_flow(const struct archive *archive, const struct part *part);
 void sink_close(struct sink *sink);
 void sink_empty(struct sink *sink);

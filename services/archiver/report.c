@@ -222,7 +222,7 @@ archive_status(struct archive *archive, struct mr_buf *ret_json)
                       comma, part->bus.topic, (int)part->bus.partition, part->durable,
                       lag_records(part), (double)lag_ms(part) / 1000.0,
                       part->paused ? "true" : "false", part->held);
-        if (part->target != NULL)
+        if (part->target != NULL && part->target->kind != NULL)
             mr_buf_printf(ret_json,
                           ",\"in\":%" PRId64 ",\"good\":%" PRId64 ",\"repeated\":%" PRId64
                           ",\"dead\":0",

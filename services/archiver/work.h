@@ -56,9 +56,13 @@ struct keeper {
     unsigned serial;
 };
 
-/* Takes store and sql. work_dir must be one of the directories that sql may use. */
-int keeper_open(struct mr_store *store, struct mr_sql *sql, const char *pipeline,
-                const char *cluster, const char *work_dir, struct keeper **ret, struct mr_err *err);
+struct keeper_options {
+    struct mr_store *store; /* taken, also when open fails */
+    struct mr_sql *sql;     /* likewise; may use work_dir */
+    const char *pipeline, *cluster;
+    const char *work_dir; /* of this process alone: what a former one left there is removed */
+};
+int keeper_open(const struct keeper_options *options, struct keeper **ret, struct mr_err *err);
 void keeper_close(struct keeper *keeper);
 /* The open table of that name. NOT_FOUND when there is none and create is false. Borrowed until the
  * next call. */

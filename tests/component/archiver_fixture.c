@@ -216,9 +216,12 @@ bench_put_text(struct bench *b, const char *topic, int32_t partition, const char
 }
 
 void
-bench_event(struct bench *b, const char *topic, int32_t partition, const struct mr_kind *kind,
-            const struct mr_columns *rows, size_t row, unsigned version)
+bench_event(struct bench *b, const char *topic, int32_t partition, const struct mr_columns *rows,
+            size_t row, unsigned version)
 {
+    struct mr_topic_name name;
+    assert_true(mr_topic_parse(topic, &name));
+    const struct mr_kind *kind = mr_contracts_find(b->contracts, name.kind);
     MR_CLEANUP(mr_buf_fini) struct mr_buf record;
     mr_buf_init(&record, 1 << 20);
     BENCH_OK(mr_contract_encode(kind, rows, row, &record, &oops));
@@ -240,7 +243,7 @@ put_pin(struct bench *b, const char *topic, int32_t partition, int64_t ind, cons
     mr_columns_int(row, (size_t)mr_schema_find(&kind->output, "ind"), ind);
     mr_columns_text(row, (size_t)mr_schema_find(&kind->output, "title"), mr_slice_text(title));
     mr_columns_end_row(row);
-    bench_event(b, topic, partition, kind, row, 0, version);
+    bench_event(b, topic, partition, row, 0, version);
 }
 
 void

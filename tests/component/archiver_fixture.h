@@ -40,7 +40,7 @@ void bench_settle(struct archive *archive); /* both */
 void bench_put(struct bench *b, const char *topic, int32_t partition, struct mr_slice value);
 void bench_put_text(struct bench *b, const char *topic, int32_t partition, const char *value);
 /* An event on a clean topic: a row of its kind's output. */
-void bench_event(struct bench *b, const char *topic, int32_t partition, const struct mr_kind *kind,
+void bench_event(struct bench *b, const char *topic, int32_t partition,
                  const struct mr_columns *rows, size_t row, unsigned version);
 /* One of kind pin: key and one column. */
 void bench_pin(struct bench *b, const char *topic, int32_t partition, int64_t ind,

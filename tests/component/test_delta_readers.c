@@ -69,9 +69,9 @@ fill(struct bench *b, struct archive *archive, const char *kind_name, const char
         mr_columns_end_row(rows);
         mr_contract_json(&kind->output, rows, (size_t)i, &text);
         mr_buf_text(&text, "\n");
-        bench_event(b, topic, i % 2, kind, rows, (size_t)i, kind->version);
+        bench_event(b, topic, i % 2, rows, (size_t)i, kind->version);
         if (i % 3 == 0)
-            bench_event(b, topic, i % 2, kind, rows, (size_t)i / 2, kind->version);
+            bench_event(b, topic, i % 2, rows, (size_t)i / 2, kind->version);
         if (i % ROWS_A_COMMIT == ROWS_A_COMMIT - 1)
             bench_settle(archive);
     }
