@@ -1,5 +1,7 @@
 /* Raw objects, assignment, budget and Flush. Tables: test_archiver_tables.c. */
 #include <jansson.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -8,6 +10,7 @@
 #include "bus/memory.h"
 #include "clock/clock.h"
 #include "line.h"
+#include "millrace/v1/rpc.pb-c.h"
 #include "private.h"
 #include "test.h"
 
@@ -446,6 +449,66 @@ works_are_closed_by_age(void **state)
     archive_close(archive);
 }
 
+struct asker {
+    const char *url;
+    int code, status;
+    int64_t records;
+    atomic_bool done;
+};
+
+static void *
+ask_to_flush(void *self)
+{
+    struct asker *asker = self;
+    struct mr_err err = { 0 };
+    struct mr_rpc_answer answer = { 0 };
+    MR_CLEANUP(mr_rpc_closep) struct mr_rpc_client *client = NULL;
+    asker->code = mr_rpc_dial(asker->url, &client, &err);
+    if (asker->code == 0)
+        asker->code = mr_rpc_call(client, "Flush", mr_slice("", 0), FIXTURE_WAIT_MS, &answer, &err);
+    Millrace__V1__FlushReply *reply =
+        millrace__v1__flush_reply__unpack(NULL, answer.body.size, answer.body.data);
+    asker->status = answer.status;
+    asker->records = reply != NULL ? reply->records : -1;
+    millrace__v1__flush_reply__free_unpacked(reply, NULL);
+    atomic_store(&asker->done, true);
+    return NULL;
+}
+
+static void
+flush_is_answered_when_all_that_was_read_is_durable(void **state)
+{
+    struct bench *b = *state;
+    struct mr_rpc_server *server = NULL;
+    pthread_t thread;
+    bench_topic(b, "t.pin", 1);
+    bench_topic(b, "t.pin.clean", 1);
+    struct archive *archive = bench_archive(b, NULL);
+    bench_put_text(b, "t.pin", 0, "0");
+    bench_pin(b, "t.pin.clean", 0, 1, "a");
+    bench_pin(b, "t.pin.clean", 0, 1, "a");
+    bench_read(archive);
+    BENCH_OK(mr_rpc_serve("inproc://archiver-flush", &server, &oops));
+    struct asker asker = { .url = mr_rpc_url(server) };
+    assert_int_equal(pthread_create(&thread, NULL, ask_to_flush, &asker), 0);
+    int64_t deadline_ms = mr_now_ms() + FIXTURE_WAIT_MS;
+    while (!atomic_load(&asker.done)) {
+        struct mr_rpc_call *call = mr_rpc_take(server, 5);
+        if (call != NULL)
+            archive_call(archive, call);
+        bench_step(archive);
+        assert_true(mr_now_ms() < deadline_ms);
+    }
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(asker.code, 0);
+    assert_int_equal(asker.status, MR_RPC_OK);
+    assert_int_equal(asker.records, 3);
+    for (size_t i = 0; i < archive->parts_count; i++)
+        assert_int_equal(archive->parts[i].durable, archive->parts[i].next);
+    mr_rpc_close_server(server);
+    archive_close(archive);
+}
+
 int
 main(void)
 {
@@ -469,6 +532,7 @@ main(void)
         ON_BENCH(one_slow_topic_does_not_hold_up_another),
         ON_BENCH(drain_writes_everything_that_was_read),
         ON_BENCH(works_are_closed_by_age),
+        ON_BENCH(flush_is_answered_when_all_that_was_read_is_durable),
     };
     int failed = cmocka_run_group_tests_name("raw", raw, NULL, NULL);
     return failed + archiver_table_tests();
