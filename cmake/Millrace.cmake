@@ -53,11 +53,17 @@ function(mr_need path)
     endif()
 endfunction()
 
-mr_need(${MILLRACE_DEPS}/librdkafka/lib/librdkafka.a)
+# Debian 13's own is as good as ours, and there the images take it.
 add_library(mr_rdkafka INTERFACE)
-target_include_directories(mr_rdkafka SYSTEM INTERFACE ${MILLRACE_DEPS}/librdkafka/include)
-target_link_libraries(mr_rdkafka INTERFACE ${MILLRACE_DEPS}/librdkafka/lib/librdkafka.a
-    ssl crypto z zstd m dl Threads::Threads)
+pkg_check_modules(RDKAFKA IMPORTED_TARGET rdkafka>=2.8)
+if(RDKAFKA_FOUND AND NOT EXISTS ${MILLRACE_DEPS}/librdkafka)
+    target_link_libraries(mr_rdkafka INTERFACE PkgConfig::RDKAFKA)
+else()
+    mr_need(${MILLRACE_DEPS}/librdkafka/lib/librdkafka.a)
+    target_include_directories(mr_rdkafka SYSTEM INTERFACE ${MILLRACE_DEPS}/librdkafka/include)
+    target_link_libraries(mr_rdkafka INTERFACE ${MILLRACE_DEPS}/librdkafka/lib/librdkafka.a
+        ssl crypto z zstd m dl Threads::Threads)
+endif()
 
 mr_need(${MILLRACE_DEPS}/duckdb/lib/libduckdb.so)
 add_library(mr_duckdb SHARED IMPORTED)
