@@ -153,8 +153,8 @@ put_event(struct bench *b, const char *kind_name, int32_t partition, int64_t off
     Millrace__V1__Origin origin = MILLRACE__V1__ORIGIN__INIT;
     Millrace__V1__Event event = MILLRACE__V1__EVENT__INIT;
     provenance.version = 1;
-    provenance.principal = (char *)(uintptr_t)"ann";
-    origin.topic = (char *)(uintptr_t)"a.raw";
+    provenance.principal = (char *)(uintptr_t) "ann";
+    origin.topic = (char *)(uintptr_t) "a.raw";
     origin.offset = offset;
     event.provenance = &provenance;
     event.origin = &origin;
