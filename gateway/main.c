@@ -148,12 +148,14 @@ main(int argc, char **argv)
     static struct process p;
     struct mr_service *service = NULL;
     struct mr_err err = { 0 };
+    const struct mr_metric *const tables[] = { gateway_metrics, NULL };
+    const size_t counts[] = { gateway_metrics_count };
     const struct mr_conf conf = { .process = name,
                                   .summary = "Takes events over HTTP and answers when Kafka has "
                                              "stored them.",
-                                  .tables = { mr_service_opts, options_table, NULL } };
-    const struct mr_metric *const tables[] = { gateway_metrics, NULL };
-    const size_t counts[] = { gateway_metrics_count };
+                                  .tables = { mr_service_opts, options_table, NULL },
+                                  .metrics = tables,
+                                  .metrics_counts = counts };
 
     int result = mr_conf_load(&conf, &p.options, argc, argv, &err);
     if (result > 0)

@@ -12,6 +12,7 @@
 #define MR_CONF_H
 
 #include "base/base.h"
+#include "metrics/metrics.h"
 
 enum mr_opt_type {
     MR_OPT_TEXT,  /* const char *; min and max bound the length */
@@ -41,6 +42,9 @@ struct mr_conf {
     /* Positional arguments left over after the flags, for the CLI; NULL: none are allowed. */
     int *ret_rest_count;
     char ***ret_rest;
+    /* Metric tables of the process for --reference, ends with NULL, counts beside; or NULL. */
+    const struct mr_metric *const *metrics;
+    const size_t *metrics_counts;
 };
 
 /* Returns 0; 1 when --help, --version or --reference was answered on stdout (exit 0); or a

@@ -52,4 +52,11 @@ mr_conf_reference(const struct mr_conf *conf, struct mr_buf *ret_markdown)
     mr_buf_text(ret_markdown,
                 "| `--config` | `MILLRACE_CONFIG` | text | |  | JSON file with options "
                 "by name; flags and variables beat it. |\n");
+    if (conf->metrics == NULL)
+        return;
+    mr_buf_text(ret_markdown, "\n## Metrics\n");
+    for (size_t i = 0; conf->metrics[i] != NULL; i++) {
+        mr_buf_text(ret_markdown, "\n");
+        mr_metrics_reference(conf->metrics[i], conf->metrics_counts[i], ret_markdown);
+    }
 }

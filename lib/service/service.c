@@ -20,7 +20,7 @@
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_MISUSE = 2, SAY_AGAIN_MS = 10000, CLOSE_MS = 3000 };
 
-static const struct mr_metric core_metrics[] = {
+const struct mr_metric mr_service_core_metrics[] = {
     { "millrace_process_start_time_seconds", MR_GAUGE, "", "When this process started, UTC." },
     { "process_resident_memory_bytes", MR_GAUGE, "", "Resident memory." },
     { "process_cpu_seconds_total", MR_COUNTER, "", "CPU time, user and system." },
@@ -28,6 +28,7 @@ static const struct mr_metric core_metrics[] = {
     { "millrace_steps_total", MR_COUNTER, "", "Steps that came back." },
     { "millrace_step_errors_total", MR_COUNTER, "", "Steps that came back with an error." },
 };
+const size_t mr_service_core_metrics_count = MR_COUNT(mr_service_core_metrics);
 
 /* One per process: signals are the process's too. It stays after mr_service_run, because parts that
  * are closed behind it still hold cells. */
@@ -75,12 +76,12 @@ level_of(const char *word)
 static struct mr_metrics *
 open_metrics(const struct mr_metric *const *tables, const size_t *counts)
 {
-    size_t total = MR_COUNT(core_metrics);
+    size_t total = mr_service_core_metrics_count;
     for (size_t i = 0; tables[i] != NULL; i++)
         total += counts[i];
     struct mr_metric *all = mr_alloc(total * sizeof(*all));
-    memcpy(all, core_metrics, sizeof(core_metrics));
-    total = MR_COUNT(core_metrics);
+    memcpy(all, mr_service_core_metrics, sizeof(mr_service_core_metrics));
+    total = mr_service_core_metrics_count;
     for (size_t i = 0; tables[i] != NULL; i++) {
         memcpy(all + total, tables[i], counts[i] * sizeof(*all));
         total += counts[i];

@@ -32,6 +32,8 @@ struct mr_service_options {
     const char *log_level;
     int64_t drain_ms, memory;
 };
+extern const struct mr_metric mr_service_core_metrics[]; /* of every process */
+extern const size_t mr_service_core_metrics_count;
 extern const struct mr_opt mr_service_opts[]; /* offsets count from the struct's start */
 
 struct mr_service;

@@ -131,12 +131,14 @@ main(int argc, char **argv)
     static struct process p;
     struct mr_service *service = NULL;
     struct mr_err err = { 0 };
+    const struct mr_metric *const tables[] = { archive_metrics, NULL };
+    const size_t counts[] = { archive_metrics_count };
     const struct mr_conf conf = { .process = name,
                                   .summary = "Keeps raw, clean and dead events in a store: raw "
                                              "objects and Delta tables.",
-                                  .tables = { mr_service_opts, options_table, NULL } };
-    const struct mr_metric *const tables[] = { archive_metrics, NULL };
-    const size_t counts[] = { archive_metrics_count };
+                                  .tables = { mr_service_opts, options_table, NULL },
+                                  .metrics = tables,
+                                  .metrics_counts = counts };
 
     int result = mr_conf_load(&conf, &p.options, argc, argv, &err);
     if (result > 0)

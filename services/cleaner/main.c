@@ -165,11 +165,13 @@ main(int argc, char **argv)
     static struct process p;
     struct mr_service *service = NULL;
     struct mr_err err = { 0 };
-    const struct mr_conf conf = { .process = name,
-                                  .summary = "Cleans checked events by their kind's clean.sql.",
-                                  .tables = { mr_service_opts, options_table, NULL } };
     const struct mr_metric *const tables[] = { mr_stage_metrics, cleaner_metrics, NULL };
     const size_t counts[] = { mr_stage_metrics_count, cleaner_metrics_count };
+    const struct mr_conf conf = { .process = name,
+                                  .summary = "Cleans checked events by their kind's clean.sql.",
+                                  .tables = { mr_service_opts, options_table, NULL },
+                                  .metrics = tables,
+                                  .metrics_counts = counts };
 
     int result = mr_conf_load(&conf, &p.options, argc, argv, &err);
     if (result > 0)

@@ -155,11 +155,13 @@ main(int argc, char **argv)
 {
     static struct query q;
     struct mr_err err = { 0 };
-    const struct mr_conf conf = { .process = name,
-                                  .summary = "Answers SQL over tables and the live tail.",
-                                  .tables = { mr_service_opts, options_table, NULL } };
     const struct mr_metric *const tables[] = { metrics, NULL };
     const size_t counts[] = { MR_COUNT(metrics) };
+    const struct mr_conf conf = { .process = name,
+                                  .summary = "Answers SQL over tables and the live tail.",
+                                  .tables = { mr_service_opts, options_table, NULL },
+                                  .metrics = tables,
+                                  .metrics_counts = counts };
 
     if (argc > 1 && strcmp(argv[1], SANDBOX_FLAG) == 0)
         return sandbox_main(argc, argv);

@@ -69,7 +69,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct mr_err err = { 0 };
     char path[32], *argv[FLAGS_MAX + 2] = { (char *)"fuzz" }, **rest = NULL;
     int argc, rest_count;
-    const struct mr_conf conf = { "fuzz", "", { table, NULL }, &rest_count, &rest };
+    const struct mr_conf conf = { "fuzz", "", { table, NULL }, &rest_count, &rest, NULL, NULL };
     MR_CLEANUP(mr_freep) char *text = mr_strndup((const char *)data, size);
 
     if (file < 0)
