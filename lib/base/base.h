@@ -21,7 +21,7 @@ _Noreturn void mr_assert_failed(const char *expression, const char *file, int li
 
 /* MR_CLEANUP(mr_store_closep) struct mr_store *store = NULL; runs mr_store_closep(&store) at the
  * end of the scope. MR_TAKE(p) gives the value away and leaves NULL behind. */
-#define MR_CLEANUP(f) __attribute__((cleanup(f)))
+#define MR_CLEANUP(f) __attribute__((cleanup(f), unused))
 #define MR_TAKE(p)                                                                                 \
     __extension__({                                                                                \
         __typeof__(p) taken_ = (p);                                                                \
