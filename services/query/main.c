@@ -4,6 +4,7 @@
  * Status over nng. Each answer says which offsets it covers; nothing is kept between two starts.
  */
 #include <errno.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -121,6 +122,13 @@ call(void *self, struct mr_rpc_call *rpc_call)
 static const struct mr_service_ops ops = { step, drain, reload, ready, status, call };
 
 static int
+remove_entry(const char *path, const struct stat *info, int type, struct FTW *place)
+{
+    (void)info, (void)type, (void)place;
+    return remove(path);
+}
+
+static int
 make_dirs(struct query *q, struct mr_err *err)
 {
     char path[4096];
@@ -132,6 +140,8 @@ make_dirs(struct query *q, struct mr_err *err)
                            path, strerror(errno));
     }
     q->options.shm_dir = mr_printf("%s/millrace-query.%d", q->options.shm_dir, (int)getpid());
+    /* What stands there is from a killed process of our number: in a pod that is always 1. */
+    (void)nftw(q->options.shm_dir, remove_entry, 4, FTW_DEPTH | FTW_PHYS);
     if (mkdir(q->options.shm_dir, 0700) != 0)
         return mr_fail(err, MR_E(IO), MR_FATAL, "option --shm-dir: %s cannot be made: %s",
                        q->options.shm_dir, strerror(errno));
