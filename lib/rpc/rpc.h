@@ -6,8 +6,8 @@
  * the aio's own timeout, no resend, no close under traffic, a receive size limit.
  *
  * Server: nng's threads put calls into a bounded queue; one thread of the process takes them with
- * mr_rpc_take and answers each exactly once with mr_rpc_reply, at once or later, in any order. A
- * call whose deadline has passed is answered DEADLINE_EXCEEDED and not handed out.
+ * mr_rpc_take; each is answered exactly once with mr_rpc_reply, at once or later, in any order, on
+ * any thread. A call whose deadline has passed is answered DEADLINE_EXCEEDED and not handed out.
  * Client: one handle = one peer = one thread; a call blocks until reply or deadline.
  */
 #ifndef MR_RPC_H
@@ -58,14 +58,17 @@ struct mr_rpc_answer {
     bool is_last;
 };
 void mr_rpc_reply(struct mr_rpc_call *call, const struct mr_rpc_answer *answer);
+/* Not with replies on their way: nng 1.5 may hang here. A process simply ends instead. */
 void mr_rpc_close_server(struct mr_rpc_server *server);
 
 struct mr_rpc_client;
 int mr_rpc_dial(const char *url, struct mr_rpc_client **ret, struct mr_err *err);
+/* After a TIMEOUT the connection itself stays until the process ends: keep such a client and call
+ * again with it. */
 void mr_rpc_close(struct mr_rpc_client *client);
 void mr_rpc_closep(struct mr_rpc_client **client);
-/* 0 when a reply came, whatever its status; TIMEOUT or UNAVAILABLE when none did. ret is borrowed
- * until the next call on this client. */
+/* 0 when a reply came, whatever its status; TIMEOUT or UNAVAILABLE when none did; TOO_LARGE when
+ * the request is above MR_RPC_BYTES_MAX. ret is borrowed until the next call on this client. */
 int mr_rpc_call(struct mr_rpc_client *client, const char *method, struct mr_slice body,
                 int64_t timeout_ms, struct mr_rpc_answer *ret, struct mr_err *err);
 

@@ -3,8 +3,8 @@
  * receive again. nng's threads only parse and queue; everything else happens where the calls are
  * taken. Contexts are never closed under traffic (their close races with deadlines in nng 1.x).
  */
-#include <errno.h>
-#include <nng/nng.h>
+#include "rpc/private.h"
+
 #include <nng/protocol/reqrep0/rep.h>
 #include <poll.h>
 #include <pthread.h>
@@ -14,8 +14,6 @@
 #include <unistd.h>
 
 #include "clock/clock.h"
-#include "millrace/v1/rpc.pb-c.h"
-#include "rpc/rpc.h"
 
 struct lane {
     struct mr_rpc_call call; /* first: a call's address is its lane's */
@@ -63,42 +61,26 @@ static void
 on_received(void *self)
 {
     struct lane *lane = self;
-    int failed = nng_aio_result(lane->receive);
-    if (failed == NNG_ECLOSED)
+    if (nng_aio_result(lane->receive) != 0) /* without a deadline only closing ends it */
         return;
-    if (failed != 0) {
-        receive_next(lane);
-        return;
-    }
     nng_msg *message = nng_aio_get_msg(lane->receive);
-    Millrace__V1__Request *request =
-        millrace__v1__request__unpack(NULL, nng_msg_len(message), nng_msg_body(message));
+    lane->request =
+        rpc_parse_request(mr_slice(nng_msg_body(message), nng_msg_len(message)), &lane->call);
     nng_msg_free(message);
-    if (request == NULL) { /* not ours: no answer; the peer's deadline ends it */
-        receive_next(lane);
-        return;
-    }
-    int64_t timeout_ms = request->timeout_ms;
-    if (timeout_ms <= 0 || timeout_ms > MR_RPC_TIMEOUT_MAX_MS)
-        timeout_ms = MR_RPC_TIMEOUT_MAX_MS;
-    lane->request = request;
-    lane->call = (struct mr_rpc_call){ .method = request->method,
-                                       .body = mr_slice(request->body.data, request->body.len),
-                                       .deadline_ms = mr_now_ms() + timeout_ms,
-                                       .traceparent = request->traceparent,
-                                       .id = request->id };
-    enqueue(lane);
+    if (lane->request != NULL)
+        enqueue(lane);
+    else
+        receive_next(lane); /* not ours: no answer; the peer's deadline ends it */
 }
 
 static void
 on_sent(void *self)
 {
     struct lane *lane = self;
-    int failed = nng_aio_result(lane->send);
-    if (failed != 0 && nng_aio_get_msg(lane->send) != NULL)
-        nng_msg_free(nng_aio_get_msg(lane->send));
-    if (failed != NNG_ECLOSED)
+    if (nng_aio_result(lane->send) == 0)
         receive_next(lane);
+    else /* closing */
+        nng_msg_free(nng_aio_get_msg(lane->send));
 }
 
 /* ---- taking and replying ---- */
@@ -135,28 +117,8 @@ void
 mr_rpc_reply(struct mr_rpc_call *call, const struct mr_rpc_answer *answer)
 {
     struct lane *lane = (struct lane *)call;
-    Millrace__V1__Reply reply = MILLRACE__V1__REPLY__INIT;
-    nng_msg *message;
     MR_ASSERT(lane->request != NULL); /* exactly once */
-
-    reply.id = lane->request->id;
-    reply.status = answer->status;
-    reply.message =
-        (char *)(answer->message != NULL ? answer->message : mr_rpc_status_name(answer->status));
-    reply.body = (ProtobufCBinaryData){ answer->body.size, (uint8_t *)answer->body.data };
-    reply.cursor = (char *)(answer->cursor != NULL ? answer->cursor : "");
-    reply.sequence = answer->sequence;
-    reply.last = answer->is_last;
-    size_t size = millrace__v1__reply__get_packed_size(&reply);
-    if (size > MR_RPC_BYTES_MAX) {
-        reply.status = MR_RPC_RESOURCE_EXHAUSTED;
-        reply.message = (char *)"the reply is larger than 16 MiB";
-        reply.body = (ProtobufCBinaryData){ 0 };
-        size = millrace__v1__reply__get_packed_size(&reply);
-    }
-    int failed = nng_msg_alloc(&message, size);
-    MR_ASSERT(failed == 0);
-    (void)millrace__v1__reply__pack(&reply, nng_msg_body(message));
+    nng_msg *message = rpc_pack_reply(lane->request->id, answer);
     millrace__v1__request__free_unpacked(MR_TAKE(lane->request), NULL);
     nng_aio_set_msg(lane->send, message);
     nng_ctx_send(lane->context, lane->send);
@@ -220,12 +182,14 @@ mr_rpc_serve(const char *url, struct mr_rpc_server **ret, struct mr_err *err)
     int failed = nng_rep0_open(&server->socket);
     MR_ASSERT(failed == 0);
     (void)nng_socket_set_size(server->socket, NNG_OPT_RECVMAXSZ, MR_RPC_BYTES_MAX);
-    if (listen_at(server, url, err) != 0 || open_lanes(server, err) != 0) {
+    int result = listen_at(server, url, err);
+    if (result == 0)
+        result = open_lanes(server, err);
+    if (result != 0)
         mr_rpc_close_server(server);
-        return err->code;
-    }
-    *ret = server;
-    return 0;
+    else
+        *ret = server;
+    return result;
 }
 
 void
@@ -236,10 +200,10 @@ mr_rpc_close_server(struct mr_rpc_server *server)
     (void)nng_close(server->socket);
     for (size_t i = 0; i < MR_RPC_CALLS_MAX; i++) {
         struct lane *lane = &server->lanes[i];
-        nng_aio_free(lane->receive); /* waits for a callback that runs; NULL is fine */
+        /* Both wait for a callback that runs; that of send may still begin to receive. */
         nng_aio_free(lane->send);
-        if (lane->request != NULL)
-            millrace__v1__request__free_unpacked(lane->request, NULL);
+        nng_aio_free(lane->receive);
+        millrace__v1__request__free_unpacked(lane->request, NULL);
     }
     (void)close(server->event_fd);
     pthread_mutex_destroy(&server->lock);

@@ -302,6 +302,7 @@ service_admin_open(struct mr_service *service, struct mr_err *err)
     return 0;
 }
 
+/* The rpc socket stays open to the end of the process: the last replies are still on their way. */
 void
 service_admin_close(struct mr_service *service)
 {
@@ -312,6 +313,4 @@ service_admin_close(struct mr_service *service)
     }
     mr_http_close(service->http);
     service->http = NULL;
-    mr_rpc_close_server(service->rpc);
-    service->rpc = NULL;
 }
