@@ -129,10 +129,6 @@ mr_service_open(const char *process, struct mr_service_options *options,
     mr_set(service->start_time, mr_wall_us());
     if (service_admin_open(service, err) != 0)
         return err->code;
-    mr_log(MR_LOG_INFO, "started", " version=%s instance=%s pid=%d admin=%d rpc=%s",
-           MR_VERSION_TEXT, mr_log_quote(mr_slice_text(service->instance)), (int)getpid(),
-           service->http != NULL ? mr_http_port(service->http) : 0,
-           service->rpc != NULL ? mr_rpc_url(service->rpc) : "");
     *ret = service;
     return 0;
 }
@@ -304,6 +300,11 @@ mr_service_run(struct mr_service *service, const struct mr_service_ops *ops, voi
 {
     struct mr_err err = { 0 };
     pthread_t guard;
+    /* Not when it was opened: what is refused behind that says so in one line alone. */
+    mr_log(MR_LOG_INFO, "started", " version=%s instance=%s pid=%d admin=%d rpc=%s",
+           MR_VERSION_TEXT, mr_log_quote(mr_slice_text(service->instance)), (int)getpid(),
+           service->http != NULL ? mr_http_port(service->http) : 0,
+           service->rpc != NULL ? mr_rpc_url(service->rpc) : "");
     int code = loop(service, ops, self);
 
     move(service, DRAINING, code == EXIT_OK ? "the process was asked to end" : service->why);
