@@ -232,6 +232,7 @@ class Up:
         self.options = options
         self.root, self.build = Path(options.root), Path(options.build).absolute()
         self.bin = self.build / "bin"
+        self.kinds = os.environ.get("MILLRACE_KINDS") or str(self.build / "kinds")
         self.dir = Path(options.dir).absolute()
         self.store = options.store or f"file:{self.dir}/store"
         if self.store.startswith("file:"):
@@ -275,7 +276,7 @@ class Up:
 
     def common(self):
         return ("--bootstrap", self.bootstrap, "--store", self.store,
-                "--s3-endpoint", self.options.s3_endpoint, "--kinds", str(self.build / "kinds"),
+                "--s3-endpoint", self.options.s3_endpoint, "--kinds", self.kinds,
                 "--instance", "up")
 
     def parts(self):
@@ -311,7 +312,7 @@ class Up:
         return {
             "MILLRACE_BOOTSTRAP": self.bootstrap, "MILLRACE_STORE": self.store,
             "MILLRACE_S3_ENDPOINT": self.options.s3_endpoint,
-            "MILLRACE_KINDS": str(self.build / "kinds"),
+            "MILLRACE_KINDS": self.kinds,
             "MILLRACE_TOPICS": str(self.root / "deploy/topics.json"),
             "MILLRACE_QUERIES": str(self.root / "deploy/queries"),
             "MILLRACE_QUERY": f"tcp://127.0.0.1:{self.query_port}",

@@ -1,0 +1,37 @@
+"""Bad configuration ends a process with exit code 2 and one line that names option, value and
+range, before it touches anything."""
+
+import os
+import subprocess
+
+import pytest
+
+import pipeline
+
+BAD = (
+    ("gateway", ["--in-flight-bytes", "1"], ["--in-flight-bytes", "1M..4G"]),
+    ("gateway", ["--listen", "0.0.0.0:0"], ["--listen", "0.0.0.0:0", "--insecure"]),
+    ("gateway", ["--topics", "/nowhere.json"], ["/nowhere.json"]),
+    ("validator", ["--batch-max", "0"], ["--batch-max", "0", "1..10000"]),
+    ("validator", ["--bach-max", "1"], ["--bach-max", "batch-max"]),
+    ("cleaner", ["--batch-wait-ms", "2s"], ["--batch-wait-ms", "2s", "0..1s"]),
+    ("cleaner", ["--kinds", "/nowhere"], ["/nowhere"]),
+    ("archiver", ["--table-age", "soon"], ["--table-age", "soon"]),
+    ("archiver", ["--store", "ftp://x"], ["store", "ftp://x", "s3://BUCKET"]),
+    ("archiver", ["--admin", "localhost"], ["--admin", "localhost", "0..65535"]),
+    ("query", ["--sql-memory", "1K"], ["--sql-memory", "1K", "64M..1T"]),
+    ("query", ["--log-level", "loud"], ["--log-level", "loud", "error|warn|info|debug"]),
+)
+
+
+@pytest.mark.parametrize("service, words, named", BAD)
+def test_bad_configuration_is_exit_code_2_and_one_line(tmp_path, service, words, named):
+    defaults = ["--kinds", pipeline.BUILD / "kinds", "--store", f"file:{tmp_path}",
+                "--bootstrap", "127.0.0.1:1"]
+    if service == "gateway":
+        defaults += ["--topics", pipeline.SOURCE / "deploy/topics.json"]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("MILLRACE_")}
+    done = subprocess.run([pipeline.BUILD / f"bin/millrace-{service}", *defaults, *words],
+                          capture_output=True, text=True, env=env, timeout=20)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1 and all(name in done.stderr for name in named), done.stderr
