@@ -71,7 +71,7 @@ run_look(struct mr_job *job, struct mr_err *err)
     struct mr_err unknown = { 0 };
     if (mr_bus_setting(look->bus, look->check, "min.insync.replicas", value, sizeof(value),
                        LOOK_TIMEOUT_MS, &unknown) == 0)
-        look->min_insync = atoi(value);
+        look->min_insync = (int)strtol(value, NULL, 10);
     return 0;
 }
 
@@ -133,7 +133,7 @@ check_durability(struct topics *topics, const struct look *look)
     const char *wish = mr_plan_setting(plan, MR_TOPIC_RAW, "min.insync.replicas");
     if (listed == NULL || look->min_insync == 0)
         return;
-    int insync = wish != NULL ? atoi(wish) : 1;
+    int insync = wish != NULL ? (int)strtol(wish, NULL, 10) : 1;
     if (listed->replicas >= mr_plan_replicas(plan) && look->min_insync >= insync)
         return;
     topics->weak++;

@@ -51,8 +51,8 @@ struct parsed {
     size_t line_start; /* of the head's last, unfinished line */
     struct mr_slice method, target, path, query;
     size_t extension_bytes;
-    int refusal;  /* status, when a chunk could not be taken */
-    char tail[4]; /* the last bytes of the chunks */
+    int refusal;     /* status, when a chunk could not be taken */
+    char tail[4];    /* the last bytes of the chunks */
     bool blank_line; /* one empty line stood before the request */
     bool is_old;     /* HTTP/1.0 */
     bool keep_alive;

@@ -144,7 +144,7 @@ gate_receive(struct gate *gate, int fd, struct answer *ret)
     }
     (void)close(fd);
     assert_true(ret->text.size > 12);
-    ret->status = atoi(ret->text.data + 9);
+    ret->status = (int)strtol(ret->text.data + 9, NULL, 10);
     ret->body = strstr(ret->text.data, "\r\n\r\n");
     assert_non_null(ret->body);
     ret->body += 4;

@@ -111,7 +111,7 @@ fuzz_post(const char *path, const char *headers, const uint8_t *body, size_t siz
     (void)close(fd);
     fuzz.answer[fuzz.answer_size] = '\0';
     MR_ASSERT(fuzz.answer_size > 12);
-    return atoi(fuzz.answer + 9);
+    return (int)strtol(fuzz.answer + 9, NULL, 10);
 }
 
 #endif
