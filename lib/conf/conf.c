@@ -87,9 +87,9 @@ unknown(const struct mr_conf *conf, const char *where, const char *name, size_t 
             nearest = opt->name;
         }
     }
-    return mr_fail(err, MR_E(INVALID), MR_FATAL, "%s%.*s is not known%s%s%s; see --help", where,
+    return mr_fail(err, MR_E(INVALID), MR_FATAL, "%s%.*s is not known%s%s; see --help", where,
                    (int)length, name, nearest != NULL ? "; did you mean " : "",
-                   nearest != NULL ? nearest : "", nearest != NULL ? "" : "");
+                   nearest != NULL ? nearest : "");
 }
 
 /* ---- sources ---- */
