@@ -42,7 +42,7 @@ enum { MR_TOPIC_ID_BYTES = 16, MR_BUS_TOPIC_MAX = 249, MR_BUS_BATCH_MAX = 10000 
 struct mr_bus_options {
     const char *bootstrap;    /* host:port,... */
     const char *kafka_config; /* properties file of librdkafka or Java names, or NULL */
-    const char *client_id;
+    const char *client_id;    /* also the group in whose name readers without a group read */
 };
 int mr_bus_open(const struct mr_bus_options *options, struct mr_bus **ret, struct mr_err *err);
 void mr_bus_close(struct mr_bus *bus);
@@ -199,11 +199,12 @@ int mr_writer_fd(struct mr_writer *writer);
 int mr_writer_poll(struct mr_writer *writer, int timeout_ms); /* count of reports served */
 int mr_writer_flush(struct mr_writer *writer, int timeout_ms, struct mr_err *err);
 
-/* Transactions. ABORTED: call mr_writer_abort, rewind, begin again. FENCED is fatal. After any
- * call that failed otherwise, abort too; a producer that must not be used again is replaced inside
- * the next begin (LAW 8). A commit that failed with anything but ABORTED, STALE or FENCED may have
- * taken effect: once the next begin has returned, mr_bus_offsets tells, and the reader goes on from
- * what it says is committed. */
+/* Transactions. ABORTED: call mr_writer_abort, rewind, begin again; TOO_LARGE: the same, because a
+ * record was larger than its topic takes. FENCED is fatal. After any call that failed otherwise,
+ * abort too; a producer that must not be used again is replaced inside the next begin (LAW 8). A
+ * commit that failed with anything but ABORTED, TOO_LARGE, STALE or FENCED may have taken effect:
+ * once the next begin has returned, mr_bus_offsets tells, and the reader goes on from what it says
+ * is committed. */
 int mr_writer_begin(struct mr_writer *writer, struct mr_err *err);
 int mr_writer_commit(struct mr_writer *writer, struct mr_reader *reader,
                      const struct mr_position *positions, size_t count, int timeout_ms,

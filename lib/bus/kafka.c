@@ -27,6 +27,7 @@ static const struct rule forced[] = {
     { ALL, "socket.nagle.disable", "true" },
     /* A topic is made by an operator or by us, with its partitions, never by a typing error. */
     { ALL, "allow.auto.create.topics", "false" },
+    { ALL, "enable.metrics.push", "false" }, /* else each close waits a second for a last push */
     /* A new topic's first event is to be visible within 5 s (LAW 11). */
     { ALL, "topic.metadata.refresh.interval.ms", "2000" },
     /* We count for ourselves; its JSON costs CPU. */
@@ -100,13 +101,21 @@ set_rules(rd_kafka_conf_t *conf, const struct rule *rules, size_t count, unsigne
     return 0;
 }
 
-static bool
-has_value(const rd_kafka_conf_t *conf, const char *name, const char *value)
+/* Empty when it has no value. */
+static void
+get(const rd_kafka_conf_t *conf, const char *name, char *ret_value, size_t size)
 {
-    char found[256];
-    size_t size = sizeof(found);
-    return rd_kafka_conf_get(conf, name, found, &size) == RD_KAFKA_CONF_OK &&
-           strcmp(found, value) == 0;
+    if (rd_kafka_conf_get(conf, name, ret_value, &size) != RD_KAFKA_CONF_OK)
+        ret_value[0] = '\0';
+}
+
+static bool
+is_equal(const rd_kafka_conf_t *a, const rd_kafka_conf_t *b, const char *name)
+{
+    char value_a[256], value_b[256];
+    get(a, name, value_a, sizeof(value_a));
+    get(b, name, value_b, sizeof(value_b));
+    return strcmp(value_a, value_b) == 0;
 }
 
 static void
@@ -117,40 +126,56 @@ conf_freep(rd_kafka_conf_t **conf)
     *conf = NULL;
 }
 
-/* Tries the setting on a configuration that has all the forced ones and looks what it changed: its
- * name may be an alias. */
+/* What each process sets by itself, from its options. */
+static const char *const own[] = {
+    "group.id",
+    "group.instance.id",
+    "session.timeout.ms",
+    "transactional.id",
+    "transaction.timeout.ms",
+    "message.timeout.ms",
+    "linger.ms",
+    "client.id",
+    "queued.max.messages.kbytes",
+};
+
+static int
+apply(const struct kafka_config *config, const struct kafka_setting *setting, rd_kafka_conf_t *conf,
+      struct mr_err *err)
+{
+    char text[256];
+    rd_kafka_conf_res_t result =
+        rd_kafka_conf_set(conf, setting->name, setting->value, text, sizeof(text));
+    if (result == RD_KAFKA_CONF_OK)
+        return 0;
+    return mr_fail(err, MR_E(INVALID), MR_FATAL,
+                   result == RD_KAFKA_CONF_UNKNOWN ? "%s line %u: there is no setting %s"
+                                                   : "%s line %u: the value of %s is not valid",
+                   config->file, setting->line, setting->name);
+}
+
+/* Tries the setting and looks what it changed: its name may be an alias. */
 static int
 check_setting(const struct kafka_config *config, const struct kafka_setting *setting,
               struct mr_err *err)
 {
-    MR_CLEANUP(conf_freep) rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    if (set_rules(conf, forced, MR_COUNT(forced), ALL, err) < 0)
+    MR_CLEANUP(conf_freep) rd_kafka_conf_t *before = rd_kafka_conf_new();
+    if (set_rules(before, forced, MR_COUNT(forced), ALL, err) < 0)
         return err->code;
-    static const char *const ours[] = { "group.id",  "group.instance.id",     "transactional.id",
-                                        "linger.ms", "session.timeout.ms",    "message.timeout.ms",
-                                        "client.id", "transaction.timeout.ms" };
-    for (size_t i = 0; i < MR_COUNT(ours); i++)
-        if (strcmp(setting->name, ours[i]) == 0)
-            return mr_fail(err, MR_E(INVALID), MR_FATAL,
-                           "%s line %u: %s cannot be set here: each process sets its own",
-                           config->file, setting->line, setting->name);
-    char text[256];
-    switch (rd_kafka_conf_set(conf, setting->name, setting->value, text, sizeof(text))) {
-    case RD_KAFKA_CONF_UNKNOWN:
-        return mr_fail(err, MR_E(INVALID), MR_FATAL, "%s line %u: unknown setting %s", config->file,
-                       setting->line, setting->name);
-    case RD_KAFKA_CONF_INVALID:
-        return mr_fail(err, MR_E(INVALID), MR_FATAL, "%s line %u: the value of %s is not valid",
-                       config->file, setting->line, setting->name);
-    case RD_KAFKA_CONF_OK:
-        break;
-    }
+    MR_CLEANUP(conf_freep) rd_kafka_conf_t *after = rd_kafka_conf_dup(before);
+    if (apply(config, setting, after, err) < 0)
+        return err->code;
     for (size_t i = 0; i < MR_COUNT(forced); i++)
-        if (!has_value(conf, forced[i].name, forced[i].value))
+        if (!is_equal(before, after, forced[i].name))
             return mr_fail(err, MR_E(INVALID), MR_FATAL,
                            "%s line %u: %s cannot be changed: %s=%s is part of what is promised",
                            config->file, setting->line, setting->name, forced[i].name,
                            forced[i].value);
+    for (size_t i = 0; i < MR_COUNT(own); i++)
+        if (!is_equal(before, after, own[i]))
+            return mr_fail(err, MR_E(INVALID), MR_FATAL,
+                           "%s line %u: %s cannot be set here: each process sets its own",
+                           config->file, setting->line, setting->name);
     return 0;
 }
 
@@ -158,15 +183,11 @@ static int
 set_all(const struct kafka_bus *bus, enum kafka_role role, rd_kafka_conf_t *conf,
         const struct kafka_option *options, struct mr_err *err)
 {
-    char text[256];
     if (set_rules(conf, chosen, MR_COUNT(chosen), role, err) < 0)
         return err->code;
     for (size_t i = 0; i < bus->config.count; i++)
-        if (rd_kafka_conf_set(conf, bus->config.settings[i].name, bus->config.settings[i].value,
-                              text, sizeof(text)) != RD_KAFKA_CONF_OK)
-            return mr_fail(err, MR_E(INVALID), MR_FATAL, "%s line %u: %s is not valid",
-                           bus->config.file, bus->config.settings[i].line,
-                           bus->config.settings[i].name);
+        if (apply(&bus->config, &bus->config.settings[i], conf, err) < 0)
+            return err->code;
     if (set_rules(conf, forced, MR_COUNT(forced), role, err) < 0)
         return err->code;
     if (set(conf, "bootstrap.servers", bus->bootstrap, err) < 0 ||
@@ -239,6 +260,7 @@ static const struct meaning {
     { RD_KAFKA_RESP_ERR__TRANSPORT, MR_E(UNAVAILABLE), MR_RETRY },
     { RD_KAFKA_RESP_ERR__RESOLVE, MR_E(UNAVAILABLE), MR_RETRY },
     { RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN, MR_E(UNAVAILABLE), MR_RETRY },
+    { RD_KAFKA_RESP_ERR__NOENT, MR_E(UNAVAILABLE), MR_RETRY }, /* a leader, just now */
     { RD_KAFKA_RESP_ERR__WAIT_COORD, MR_E(UNAVAILABLE), MR_RETRY },
     { RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE, MR_E(UNAVAILABLE), MR_RETRY },
     { RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, MR_E(UNAVAILABLE), MR_RETRY },
@@ -355,12 +377,20 @@ kafka_client_open(struct kafka_client *client, enum kafka_role role, rd_kafka_co
     rd_kafka_conf_set_opaque(conf, client);
     rd_kafka_conf_set_error_cb(conf, on_error);
     rd_kafka_conf_set_log_cb(conf, on_log);
-    client->rk = rd_kafka_new(role == KAFKA_CONSUMER ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER, conf,
+    client->rk = rd_kafka_new(role == KAFKA_PRODUCER ? RD_KAFKA_PRODUCER : RD_KAFKA_CONSUMER, conf,
                               text, sizeof(text));
     if (client->rk == NULL)
         return mr_fail(err, MR_E(INVALID), MR_FATAL, "kafka client: %s", text);
     conf = NULL; /* the client's now */
     return 0;
+}
+
+void
+kafka_client_listen(struct kafka_client *client)
+{
+    rd_kafka_message_t *message;
+    while ((message = rd_kafka_consumer_poll(client->rk, 0)) != NULL)
+        rd_kafka_message_destroy(message);
 }
 
 /* ---- bus ---- */
@@ -370,11 +400,16 @@ mr_bus_open(const struct mr_bus_options *options, struct mr_bus **ret, struct mr
 {
     MR_ASSERT(options->bootstrap != NULL);
     MR_ASSERT(options->client_id != NULL);
-    static const struct kafka_option none[] = { { NULL, NULL } };
+    /* A consumer, because only a consumer knows the last stable offset; it never joins its group.
+     */
+    const struct kafka_option group[] = { { "group.id", options->client_id },
+                                          { "session.timeout.ms", "6000" },
+                                          { NULL, NULL } };
     struct kafka_bus *bus = mr_alloc(sizeof(*bus));
     MR_CLEANUP(mr_bus_closep) struct mr_bus *owned = &bus->base;
     bus->base.driver = &kafka_bus_driver;
     kafka_client_init(&bus->client, bus, bus);
+    MR_ASSERT(pthread_mutex_init(&bus->lock, NULL) == 0);
     bus->bootstrap = mr_strdup(options->bootstrap);
     bus->client_id = mr_strdup(options->client_id);
     if (options->kafka_config != NULL && options->kafka_config[0] != '\0' &&
@@ -383,8 +418,9 @@ mr_bus_open(const struct mr_bus_options *options, struct mr_bus **ret, struct mr
     for (size_t i = 0; i < bus->config.count; i++)
         if (check_setting(&bus->config, &bus->config.settings[i], err) < 0)
             return err->code;
-    if (kafka_client_open(&bus->client, KAFKA_ADMIN, rd_kafka_conf_new(), none, err) < 0)
+    if (kafka_client_open(&bus->client, KAFKA_ADMIN, rd_kafka_conf_new(), group, err) < 0)
         return err->code;
+    (void)rd_kafka_poll_set_consumer(bus->client.rk);
     *ret = MR_TAKE(owned);
     return 0;
 }

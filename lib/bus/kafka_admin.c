@@ -8,7 +8,7 @@
 #include "bus/kafka_state.h"
 #include "clock/clock.h"
 
-enum { ASK_TOPIC_MS = 5000 };
+enum { ASK_TOPIC_MS = 5000, LATE_MS = 200 };
 
 /* ---- asking ---- */
 
@@ -62,15 +62,14 @@ kafka_options(struct kafka_bus *bus, rd_kafka_admin_op_t operation, int timeout_
     return options;
 }
 
-/* Takes the next answer from the queue. */
 int
 kafka_await(struct kafka_bus *bus, rd_kafka_queue_t *queue, int timeout_ms, const char *what,
             rd_kafka_event_t **ret, struct mr_err *err)
 {
     /* The request has its own timeout; a little more lets its text come. */
     MR_CLEANUP(kafka_event_freep)
-    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, timeout_ms + 500);
-    (void)rd_kafka_poll(bus->client.rk, 0); /* reports of connection trouble */
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, timeout_ms + LATE_MS);
+    kafka_client_listen(&bus->client);
     if (event == NULL)
         return kafka_fail(err, &bus->client, RD_KAFKA_RESP_ERR__TIMED_OUT, "%s", what);
     rd_kafka_resp_err_t code = rd_kafka_event_error(event);
@@ -87,7 +86,7 @@ cluster_id(struct mr_bus *handle, const char **ret, int timeout_ms, struct mr_er
     struct kafka_bus *bus = (struct kafka_bus *)handle;
     if (bus->cluster_id == NULL) {
         char *id = rd_kafka_clusterid(bus->client.rk, timeout_ms);
-        (void)rd_kafka_poll(bus->client.rk, 0);
+        kafka_client_listen(&bus->client);
         if (id == NULL)
             return kafka_fail(err, &bus->client, RD_KAFKA_RESP_ERR__TIMED_OUT, "broker %s",
                               bus->bootstrap);
@@ -106,7 +105,7 @@ list_names(struct kafka_bus *bus, int timeout_ms, const struct rd_kafka_metadata
            struct mr_err *err)
 {
     rd_kafka_resp_err_t code = rd_kafka_metadata(bus->client.rk, 1, NULL, ret, timeout_ms);
-    (void)rd_kafka_poll(bus->client.rk, 0);
+    kafka_client_listen(&bus->client);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
         return kafka_fail(err, &bus->client, code, "list of topics");
     kafka_client_well(&bus->client);
@@ -341,7 +340,12 @@ static void
 close_bus(struct mr_bus *handle)
 {
     struct kafka_bus *bus = (struct kafka_bus *)handle;
+    for (size_t i = 0; i < bus->askers_count; i++) {
+        kafka_client_fini(&bus->askers[i].client);
+        free(bus->askers[i].group);
+    }
     kafka_client_fini(&bus->client);
+    (void)pthread_mutex_destroy(&bus->lock);
     kafka_config_fini(&bus->config);
     free(bus->bootstrap);
     free(bus->client_id);

@@ -112,9 +112,7 @@ claim_offer(struct kafka_reader *reader, struct mr_err *err)
     reader->metadata = rd_kafka_consumer_group_metadata(reader->client.rk);
     if (reader->metadata == NULL)
         return 0;
-    int confirmed = kafka_group_confirms(
-        bus, reader->group, rd_kafka_consumer_group_metadata_member_id(reader->metadata), parts,
-        count, LOOK_UP_MS, err);
+    int confirmed = kafka_group_confirms(bus, reader->metadata, reader->offer, LOOK_UP_MS, err);
     if (confirmed <= 0)
         return confirmed;
     if (kafka_part_offsets(bus, reader->group, parts, count, LOOK_UP_MS, err) < 0)
@@ -125,6 +123,22 @@ claim_offer(struct kafka_reader *reader, struct mr_err *err)
     reader->parts_count = count;
     reader->claim = ASKED;
     return 1;
+}
+
+/* A member that was sent away while its revocation waited to be told: librdkafka does not say so
+ * again, but its membership is not the one of the claim any more. */
+static bool
+is_outdated(const struct kafka_reader *reader)
+{
+    rd_kafka_consumer_group_metadata_t *now = rd_kafka_consumer_group_metadata(reader->client.rk);
+    if (now == NULL)
+        return true;
+    bool same = rd_kafka_consumer_group_metadata_generation_id(now) ==
+                    rd_kafka_consumer_group_metadata_generation_id(reader->metadata) &&
+                strcmp(rd_kafka_consumer_group_metadata_member_id(now),
+                       rd_kafka_consumer_group_metadata_member_id(reader->metadata)) == 0;
+    rd_kafka_consumer_group_metadata_destroy(now);
+    return !same;
 }
 
 static int
@@ -145,6 +159,7 @@ kafka_group_tell(struct kafka_reader *reader, struct mr_batch *ret, struct mr_er
     if (check_fatal(reader, err) < 0)
         return err->code;
     if (reader->going) {
+        reader->lost = reader->lost || is_outdated(reader);
         *ret = (struct mr_batch){ .event = reader->lost ? MR_BUS_LOST : MR_BUS_REVOKED };
     } else if (reader->offer != NULL) {
         int claimed = claim_offer(reader, err);

@@ -1,6 +1,12 @@
 /*
- * Questions about offsets and groups. However many partitions, it is one request to each broker
- * that leads some of them and one to the group's coordinator; all travel at the same time.
+ * Questions about offsets and groups. However many partitions, it is one request about the topics,
+ * then one each for starts and ends to each broker that leads some, then one to the coordinator.
+ *
+ * Only the calls of librdkafka 2.8.0 that wait for their answer are used. Rejected: its admin calls
+ * ListOffsets and ListConsumerGroupOffsets, which use memory after it was freed (the address
+ * sanitizer shows it) when metadata comes or the time is up while they are asked, and which crash
+ * in a client without group when a coordinator has moved. Committed offsets can then be asked only
+ * in the name of the group, so each group that was ever asked for has a client, which never joins.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,193 +14,261 @@
 #include "bus/kafka_state.h"
 #include "clock/clock.h"
 
-/* Answers of one question, by kind. */
-struct answers {
-    rd_kafka_event_t *starts, *ends, *committed;
+enum {
+    /* A description of a group has the same fault when it runs into its own timeout: that is put
+     * out of reach, kafka_await gives up earlier and drops a late answer. */
+    GROUP_REQUEST_MS = 3600000,
 };
 
-static void
-answers_fini(struct answers *answers)
+struct question {
+    struct kafka_bus *bus;
+    const char *group; /* or NULL */
+    struct mr_offsets *offsets;
+    size_t count;
+    uint8_t (*ids)[MR_TOPIC_ID_BYTES]; /* where topic ids go; or NULL */
+};
+
+/* ---- topics ---- */
+
+static int
+by_text(const void *a, const void *b)
 {
-    kafka_event_freep(&answers->starts);
-    kafka_event_freep(&answers->ends);
-    kafka_event_freep(&answers->committed);
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static rd_kafka_topic_partition_list_t *
-new_list(const struct mr_offsets *offsets, size_t count, int64_t offset)
+static int
+describe(const struct question *question, int timeout_ms, rd_kafka_event_t **ret,
+         struct mr_err *err)
 {
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
-    for (size_t i = 0; i < count; i++)
-        rd_kafka_topic_partition_list_add(list, offsets[i].topic, offsets[i].partition)->offset =
-            offset;
+    MR_CLEANUP(mr_freep) const char **names = mr_alloc(question->count * sizeof(*names));
+    MR_CLEANUP(kafka_queue_freep)
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(question->bus->client.rk);
+    size_t unique = 0;
+    for (size_t i = 0; i < question->count; i++)
+        names[i] = question->offsets[i].topic;
+    qsort(names, question->count, sizeof(*names), by_text);
+    for (size_t i = 0; i < question->count; i++)
+        if (unique == 0 || strcmp(names[unique - 1], names[i]) != 0)
+            names[unique++] = names[i];
+    kafka_describe(question->bus, names, unique, timeout_ms, queue);
+    return kafka_await(question->bus, queue, timeout_ms, "description of topics", ret, err);
+}
+
+static int
+by_name(const void *a, const void *b)
+{
+    const rd_kafka_TopicDescription_t *const *one = a, *const *other = b;
+    return strcmp(rd_kafka_TopicDescription_name(*one), rd_kafka_TopicDescription_name(*other));
+}
+
+static int
+by_key(const void *name, const void *topic)
+{
+    const rd_kafka_TopicDescription_t *const *at = topic;
+    return strcmp(name, rd_kafka_TopicDescription_name(*at));
+}
+
+static int
+check_partition(const struct question *question, const rd_kafka_TopicDescription_t *const *topic,
+                const struct mr_offsets *one, struct mr_err *err)
+{
+    rd_kafka_resp_err_t code = topic == NULL
+                                   ? RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC
+                                   : rd_kafka_error_code(rd_kafka_TopicDescription_error(*topic));
+    size_t partitions = 0;
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        (void)rd_kafka_TopicDescription_partitions(*topic, &partitions);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && (size_t)one->partition >= partitions)
+        code = RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return kafka_fail(err, &question->bus->client, code, "topic %s partition %d", one->topic,
+                          (int)one->partition);
+    return 0;
+}
+
+/* First of all: offsets of a partition that is not there would be waited for in vain. */
+static int
+ask_topics(const struct question *question, int timeout_ms, struct mr_err *err)
+{
+    MR_CLEANUP(kafka_event_freep) rd_kafka_event_t *event = NULL;
+    size_t count;
+    if (describe(question, timeout_ms, &event, err) < 0)
+        return err->code;
+    const rd_kafka_TopicDescription_t **all = rd_kafka_DescribeTopics_result_topics(event, &count);
+    MR_CLEANUP(mr_freep)
+    const rd_kafka_TopicDescription_t **sorted = mr_alloc(count * sizeof(*sorted));
+    memcpy(sorted, all, count * sizeof(*sorted));
+    qsort(sorted, count, sizeof(*sorted), by_name);
+    for (size_t i = 0; i < question->count; i++) {
+        const struct mr_offsets *one = &question->offsets[i];
+        const rd_kafka_TopicDescription_t *const *topic =
+            bsearch(one->topic, sorted, count, sizeof(*sorted), by_key);
+        if (check_partition(question, topic, one, err) < 0)
+            return err->code;
+        if (question->ids != NULL)
+            kafka_topic_id(*topic, question->ids[i]);
+    }
+    return 0;
+}
+
+/* ---- starts and ends ---- */
+
+static rd_kafka_topic_partition_list_t *
+new_list(const struct question *question, int64_t offset)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)question->count);
+    for (size_t i = 0; i < question->count; i++) {
+        const struct mr_offsets *one = &question->offsets[i];
+        rd_kafka_topic_partition_list_add(list, one->topic, one->partition)->offset = offset;
+    }
     return list;
 }
 
-/* Read committed: the end is the last stable offset. */
-static void
-ask_offsets(struct kafka_bus *bus, const struct mr_offsets *offsets, size_t count,
-            rd_kafka_OffsetSpec_t spec, int timeout_ms, rd_kafka_queue_t *queue)
-{
-    MR_CLEANUP(kafka_options_freep)
-    rd_kafka_AdminOptions_t *options =
-        kafka_options(bus, RD_KAFKA_ADMIN_OP_LISTOFFSETS, timeout_ms);
-    MR_CLEANUP(kafka_list_freep)
-    rd_kafka_topic_partition_list_t *list = new_list(offsets, count, (int64_t)spec);
-    rd_kafka_error_t *error =
-        rd_kafka_AdminOptions_set_isolation_level(options, RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED);
-    MR_ASSERT(error == NULL);
-    rd_kafka_ListOffsets(bus->client.rk, list, options, queue);
-}
-
-/* Stable: an offset that an open transaction may still change is waited for. */
-static void
-ask_committed(struct kafka_bus *bus, const char *group, const struct mr_offsets *offsets,
-              size_t count, int timeout_ms, rd_kafka_queue_t *queue)
-{
-    MR_CLEANUP(kafka_options_freep)
-    rd_kafka_AdminOptions_t *options =
-        kafka_options(bus, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, timeout_ms);
-    MR_CLEANUP(kafka_list_freep)
-    rd_kafka_topic_partition_list_t *list = new_list(offsets, count, RD_KAFKA_OFFSET_INVALID);
-    rd_kafka_ListConsumerGroupOffsets_t *request =
-        rd_kafka_ListConsumerGroupOffsets_new(group, list);
-    rd_kafka_error_t *error = rd_kafka_AdminOptions_set_require_stable_offsets(options, 1);
-    MR_ASSERT(error == NULL);
-    rd_kafka_ListConsumerGroupOffsets(bus->client.rk, &request, 1, options, queue);
-    rd_kafka_ListConsumerGroupOffsets_destroy(request);
-}
-
 static int
-ask(struct kafka_bus *bus, const char *group, struct mr_offsets *offsets, size_t count,
-    int timeout_ms, struct answers *ret, struct mr_err *err)
+check_answer(const struct question *question, const rd_kafka_topic_partition_t *at,
+             struct mr_err *err)
 {
-    MR_CLEANUP(kafka_queue_freep) rd_kafka_queue_t *starts = rd_kafka_queue_new(bus->client.rk);
-    MR_CLEANUP(kafka_queue_freep) rd_kafka_queue_t *ends = rd_kafka_queue_new(bus->client.rk);
-    MR_CLEANUP(kafka_queue_freep) rd_kafka_queue_t *committed = rd_kafka_queue_new(bus->client.rk);
-    ask_offsets(bus, offsets, count, RD_KAFKA_OFFSET_SPEC_EARLIEST, timeout_ms, starts);
-    ask_offsets(bus, offsets, count, RD_KAFKA_OFFSET_SPEC_LATEST, timeout_ms, ends);
-    if (group != NULL)
-        ask_committed(bus, group, offsets, count, timeout_ms, committed);
-    if (kafka_await(bus, starts, timeout_ms, "first offsets", &ret->starts, err) < 0 ||
-        kafka_await(bus, ends, timeout_ms, "end offsets", &ret->ends, err) < 0)
-        return err->code;
-    if (group != NULL &&
-        kafka_await(bus, committed, timeout_ms, "committed offsets", &ret->committed, err) < 0)
-        return err->code;
-    return 0;
-}
-
-/* ---- answers ---- */
-
-static const rd_kafka_topic_partition_t *
-find_info(const rd_kafka_event_t *event, const struct mr_offsets *one, size_t hint)
-{
-    size_t count;
-    const rd_kafka_ListOffsetsResultInfo_t **infos =
-        rd_kafka_ListOffsets_result_infos(event, &count);
-    /* The answer keeps the order of the question as a rule; look there first. */
-    for (size_t i = 0; i < count; i++) {
-        const rd_kafka_topic_partition_t *at =
-            rd_kafka_ListOffsetsResultInfo_topic_partition(infos[(hint + i) % count]);
-        if (at->partition == one->partition && strcmp(at->topic, one->topic) == 0)
-            return at;
-    }
-    return NULL;
-}
-
-static int
-take_offset(struct kafka_bus *bus, const rd_kafka_event_t *event, const struct mr_offsets *one,
-            size_t hint, int64_t *ret, struct mr_err *err)
-{
-    const rd_kafka_topic_partition_t *at = find_info(event, one, hint);
-    rd_kafka_resp_err_t code = at == NULL ? RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION : at->err;
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return kafka_fail(err, &bus->client, code, "topic %s partition %d", one->topic,
-                          (int)one->partition);
-    *ret = at->offset;
-    return 0;
-}
-
-static const rd_kafka_topic_partition_list_t *
-committed_list(struct kafka_bus *bus, const rd_kafka_event_t *event, const char *group,
-               struct mr_err *err)
-{
-    size_t count;
-    const rd_kafka_group_result_t **groups =
-        rd_kafka_ListConsumerGroupOffsets_result_groups(event, &count);
-    MR_ASSERT(count == 1);
-    const rd_kafka_error_t *error = rd_kafka_group_result_error(groups[0]);
-    if (error != NULL) {
-        (void)kafka_fail(err, &bus->client, rd_kafka_error_code(error), "group %s", group);
-        return NULL;
-    }
-    return rd_kafka_group_result_partitions(groups[0]);
-}
-
-static int
-take_committed(struct kafka_bus *bus, const rd_kafka_topic_partition_list_t *list,
-               struct mr_offsets *one, struct mr_err *err)
-{
-    const rd_kafka_topic_partition_t *at = rd_kafka_topic_partition_list_find(
-        (rd_kafka_topic_partition_list_t *)list, one->topic, one->partition);
-    one->committed = MR_NO_OFFSET;
-    one->note[0] = '\0';
-    if (at == NULL)
+    if (at->err == RD_KAFKA_RESP_ERR_NO_ERROR)
         return 0;
-    if (at->err != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return kafka_fail(err, &bus->client, at->err, "committed offset of topic %s partition %d",
-                          one->topic, (int)one->partition);
-    if (at->offset >= 0)
-        one->committed = at->offset;
-    if (at->metadata_size >= sizeof(one->note))
+    return kafka_fail(err, &question->bus->client, at->err, "topic %s partition %d", at->topic,
+                      (int)at->partition);
+}
+
+/* The protocol knows the start and the end as the times -2 and -1; in a client that reads what is
+ * committed the end is the last stable offset. */
+static int
+ask_times(const struct question *question, int64_t time, int timeout_ms,
+          rd_kafka_topic_partition_list_t **ret, struct mr_err *err)
+{
+    MR_CLEANUP(kafka_list_freep)
+    rd_kafka_topic_partition_list_t *list = new_list(question, time);
+    rd_kafka_resp_err_t code =
+        rd_kafka_offsets_for_times(question->bus->client.rk, list, timeout_ms);
+    kafka_client_listen(&question->bus->client);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return kafka_fail(err, &question->bus->client, code, "offsets of %zu partitions",
+                          question->count);
+    for (int i = 0; i < list->cnt; i++)
+        if (check_answer(question, &list->elems[i], err) < 0)
+            return err->code;
+    *ret = MR_TAKE(list);
+    return 0;
+}
+
+static int
+ask_range(const struct question *question, int timeout_ms, struct mr_err *err)
+{
+    MR_CLEANUP(kafka_list_freep) rd_kafka_topic_partition_list_t *starts = NULL;
+    MR_CLEANUP(kafka_list_freep) rd_kafka_topic_partition_list_t *ends = NULL;
+    if (ask_times(question, RD_KAFKA_OFFSET_SPEC_EARLIEST, timeout_ms, &starts, err) < 0 ||
+        ask_times(question, RD_KAFKA_OFFSET_SPEC_LATEST, timeout_ms, &ends, err) < 0)
+        return err->code;
+    for (size_t i = 0; i < question->count; i++) {
+        question->offsets[i].log_start = starts->elems[i].offset;
+        question->offsets[i].end = ends->elems[i].offset;
+    }
+    return 0;
+}
+
+/* ---- committed ---- */
+
+/* The client that asks in the name of the group; it lives as long as the bus. */
+static int
+find_asker(struct kafka_bus *bus, const char *group, struct kafka_client **ret, struct mr_err *err)
+{
+    const struct kafka_option options[] = { { "group.id", group },
+                                            { "session.timeout.ms", "6000" },
+                                            { NULL, NULL } };
+    for (size_t i = 0; i < bus->askers_count; i++) {
+        if (strcmp(bus->askers[i].group, group) == 0) {
+            *ret = &bus->askers[i].client;
+            return 0;
+        }
+    }
+    if (bus->askers_count == KAFKA_ASKERS_MAX)
+        return mr_fail(err, MR_E(FULL), MR_REJECT,
+                       "offsets of more than %d groups were asked for, last of %s",
+                       KAFKA_ASKERS_MAX, group);
+    struct kafka_asker *asker = &bus->askers[bus->askers_count];
+    kafka_client_init(&asker->client, bus, bus);
+    if (kafka_client_open(&asker->client, KAFKA_ADMIN, rd_kafka_conf_new(), options, err) < 0) {
+        kafka_client_fini(&asker->client);
+        return err->code;
+    }
+    (void)rd_kafka_poll_set_consumer(asker->client.rk);
+    asker->group = mr_strdup(group);
+    bus->askers_count++;
+    *ret = &asker->client;
+    return 0;
+}
+
+static int
+take_committed(const struct question *question, const rd_kafka_topic_partition_t *at,
+               struct mr_offsets *ret, struct mr_err *err)
+{
+    if (check_answer(question, at, err) < 0)
+        return err->code;
+    if (at->metadata_size >= sizeof(ret->note))
         return mr_fail(err, MR_E(TOO_LARGE), MR_FATAL,
                        "the note at the committed offset of topic %s partition %d has %zu bytes: "
                        "it is not ours",
-                       one->topic, (int)one->partition, at->metadata_size);
-    (void)snprintf(one->note, sizeof(one->note), "%.*s", (int)at->metadata_size,
+                       at->topic, (int)at->partition, at->metadata_size);
+    ret->committed = at->offset >= 0 ? at->offset : MR_NO_OFFSET;
+    (void)snprintf(ret->note, sizeof(ret->note), "%.*s", (int)at->metadata_size,
                    at->metadata != NULL ? (const char *)at->metadata : "");
     return 0;
 }
 
+/* Stable: what an open transaction may still change is waited for. */
 static int
-offsets_once(struct kafka_bus *bus, const char *group, struct mr_offsets *offsets, size_t count,
-             int timeout_ms, struct mr_err *err)
+ask_committed(const struct question *question, int timeout_ms, struct mr_err *err)
 {
-    MR_CLEANUP(answers_fini) struct answers answers = { 0 };
-    const rd_kafka_topic_partition_list_t *committed = NULL;
-    if (ask(bus, group, offsets, count, timeout_ms, &answers, err) < 0)
-        return err->code;
-    if (group != NULL) {
-        committed = committed_list(bus, answers.committed, group, err);
-        if (committed == NULL)
+    struct kafka_bus *bus = question->bus;
+    struct kafka_client *asker = NULL;
+    MR_CLEANUP(kafka_list_freep)
+    rd_kafka_topic_partition_list_t *list = new_list(question, RD_KAFKA_OFFSET_INVALID);
+    MR_ASSERT(pthread_mutex_lock(&bus->lock) == 0);
+    int found = find_asker(bus, question->group, &asker, err);
+    MR_ASSERT(pthread_mutex_unlock(&bus->lock) == 0);
+    if (found < 0)
+        return found;
+    rd_kafka_resp_err_t code = rd_kafka_committed(asker->rk, list, timeout_ms);
+    kafka_client_listen(asker);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return kafka_fail(err, asker, code, "committed offsets of group %s", question->group);
+    kafka_client_well(asker);
+    for (size_t i = 0; i < question->count; i++)
+        if (take_committed(question, &list->elems[i], &question->offsets[i], err) < 0)
             return err->code;
-    }
-    for (size_t i = 0; i < count; i++) {
-        struct mr_offsets *one = &offsets[i];
-        if (take_offset(bus, answers.starts, one, i, &one->log_start, err) < 0 ||
-            take_offset(bus, answers.ends, one, i, &one->end, err) < 0)
-            return err->code;
-        one->committed = MR_NO_OFFSET;
-        one->note[0] = '\0';
-        if (committed != NULL && take_committed(bus, committed, one, err) < 0)
-            return err->code;
-    }
     return 0;
 }
 
-/* What is not stable yet, or has no leader or coordinator for a moment, is asked again until the
- * deadline. */
-int
-kafka_offsets(struct mr_bus *handle, const char *group, struct mr_offsets *offsets, size_t count,
-              int timeout_ms, struct mr_err *err)
+/* ---- all together ---- */
+
+static int
+ask_once(const struct question *question, int64_t deadline_ms, struct mr_err *err)
 {
-    struct kafka_bus *bus = (struct kafka_bus *)handle;
+    int most_ms = (int)mr_left_ms(deadline_ms, INT32_MAX);
+    if (ask_topics(question, most_ms, err) < 0 ||
+        ask_range(question, (int)mr_left_ms(deadline_ms, most_ms), err) < 0)
+        return err->code;
+    for (size_t i = 0; i < question->count; i++) {
+        question->offsets[i].committed = MR_NO_OFFSET;
+        question->offsets[i].note[0] = '\0';
+    }
+    if (question->group == NULL)
+        return 0;
+    return ask_committed(question, (int)mr_left_ms(deadline_ms, most_ms), err);
+}
+
+/* What has no leader or coordinator for a moment is asked again until the deadline. */
+static int
+ask_until(const struct question *question, int timeout_ms, struct mr_err *err)
+{
     int64_t deadline_ms = mr_now_ms() + timeout_ms;
     for (;;) {
         struct mr_err once = { 0 };
-        int left_ms = (int)mr_left_ms(deadline_ms, timeout_ms);
-        if (offsets_once(bus, group, offsets, count, left_ms, &once) == 0)
+        if (ask_once(question, deadline_ms, &once) == 0)
             return 0;
         if (once.code != MR_E(UNAVAILABLE) || mr_now_ms() + KAFKA_LOOK_AGAIN_MS >= deadline_ms)
             return mr_fail(err, once.code, once.remedy, "%s", once.text);
@@ -202,73 +276,59 @@ kafka_offsets(struct mr_bus *handle, const char *group, struct mr_offsets *offse
     }
 }
 
-/* ---- for takeover ---- */
-
-static int
-put_ids(struct kafka_bus *bus, struct mr_part *parts, size_t count, int timeout_ms,
-        struct mr_err *err)
+int
+kafka_offsets(struct mr_bus *handle, const char *group, struct mr_offsets *offsets, size_t count,
+              int timeout_ms, struct mr_err *err)
 {
-    MR_CLEANUP(mr_freep) const char **names = mr_alloc(count * sizeof(*names));
-    MR_CLEANUP(kafka_queue_freep) rd_kafka_queue_t *queue = rd_kafka_queue_new(bus->client.rk);
-    MR_CLEANUP(kafka_event_freep) rd_kafka_event_t *event = NULL;
-    size_t unique = 0, described;
-    for (size_t i = 0; i < count; i++)
-        if (i == 0 || strcmp(parts[i].topic, parts[i - 1].topic) != 0)
-            names[unique++] = parts[i].topic;
-    kafka_describe(bus, names, unique, timeout_ms, queue);
-    if (kafka_await(bus, queue, timeout_ms, "description of topics", &event, err) < 0)
-        return err->code;
-    const rd_kafka_TopicDescription_t **all =
-        rd_kafka_DescribeTopics_result_topics(event, &described);
-    for (size_t i = 0; i < described; i++) {
-        const char *name = rd_kafka_TopicDescription_name(all[i]);
-        rd_kafka_resp_err_t code = rd_kafka_error_code(rd_kafka_TopicDescription_error(all[i]));
-        if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-            return kafka_fail(err, &bus->client, code, "topic %s", name);
-        for (size_t j = 0; j < count; j++)
-            if (strcmp(parts[j].topic, name) == 0)
-                kafka_topic_id(all[i], parts[j].topic_id);
-    }
-    return 0;
+    const struct question question = {
+        .bus = (struct kafka_bus *)handle, .group = group, .offsets = offsets, .count = count
+    };
+    return ask_until(&question, timeout_ms, err);
 }
+
+/* ---- for takeover ---- */
 
 int
 kafka_part_offsets(struct kafka_bus *bus, const char *group, struct mr_part *parts, size_t count,
                    int timeout_ms, struct mr_err *err)
 {
     MR_CLEANUP(mr_freep) struct mr_offsets *offsets = mr_alloc(count * sizeof(*offsets));
+    MR_CLEANUP(mr_freep) uint8_t(*ids)[MR_TOPIC_ID_BYTES] = mr_alloc(count * sizeof(*ids));
+    const struct question question = {
+        .bus = bus, .group = group, .offsets = offsets, .count = count, .ids = ids
+    };
     if (count == 0)
         return 0;
     for (size_t i = 0; i < count; i++)
         offsets[i] =
             (struct mr_offsets){ .topic = parts[i].topic, .partition = parts[i].partition };
-    if (put_ids(bus, parts, count, timeout_ms, err) < 0 ||
-        kafka_offsets(&bus->base, group, offsets, count, timeout_ms, err) < 0)
+    if (ask_until(&question, timeout_ms, err) < 0)
         return err->code;
     for (size_t i = 0; i < count; i++) {
         parts[i].log_start = offsets[i].log_start;
         parts[i].end = offsets[i].end;
         parts[i].committed = offsets[i].committed;
+        memcpy(parts[i].topic_id, ids[i], sizeof(parts[i].topic_id));
         memcpy(parts[i].note, offsets[i].note, sizeof(parts[i].note));
     }
     return 0;
 }
 
 static bool
-same_parts(const rd_kafka_topic_partition_list_t *list, const struct mr_part *parts, size_t count)
+same_parts(const rd_kafka_topic_partition_list_t *a, const rd_kafka_topic_partition_list_t *b)
 {
-    if (list == NULL || (size_t)list->cnt != count)
+    if (a == NULL || a->cnt != b->cnt)
         return false;
-    for (size_t i = 0; i < count; i++)
-        if (rd_kafka_topic_partition_list_find((rd_kafka_topic_partition_list_t *)list,
-                                               parts[i].topic, parts[i].partition) == NULL)
+    for (int i = 0; i < b->cnt; i++)
+        if (rd_kafka_topic_partition_list_find((rd_kafka_topic_partition_list_t *)a,
+                                               b->elems[i].topic, b->elems[i].partition) == NULL)
             return false;
     return true;
 }
 
 static bool
 confirms(const rd_kafka_ConsumerGroupDescription_t *group, const char *member,
-         const struct mr_part *parts, size_t count)
+         const rd_kafka_topic_partition_list_t *parts)
 {
     size_t members = rd_kafka_ConsumerGroupDescription_member_count(group);
     if (rd_kafka_ConsumerGroupDescription_state(group) != RD_KAFKA_CONSUMER_GROUP_STATE_STABLE)
@@ -278,18 +338,27 @@ confirms(const rd_kafka_ConsumerGroupDescription_t *group, const char *member,
         if (strcmp(rd_kafka_MemberDescription_consumer_id(at), member) == 0)
             return same_parts(
                 rd_kafka_MemberAssignment_partitions(rd_kafka_MemberDescription_assignment(at)),
-                parts, count);
+                parts);
     }
     return false;
 }
 
 int
-kafka_group_confirms(struct kafka_bus *bus, const char *group, const char *member,
-                     const struct mr_part *parts, size_t count, int timeout_ms, struct mr_err *err)
+kafka_group_confirms(struct kafka_bus *bus, const rd_kafka_consumer_group_metadata_t *metadata,
+                     const rd_kafka_topic_partition_list_t *parts, int timeout_ms,
+                     struct mr_err *err)
 {
+    const char *group = rd_kafka_consumer_group_metadata_group_id(metadata);
+    /* Asked first: descriptions would pile up while no broker is there. */
+    const struct rd_kafka_metadata *harmless;
+    rd_kafka_resp_err_t code = rd_kafka_metadata(bus->client.rk, 0, NULL, &harmless, timeout_ms);
+    kafka_client_listen(&bus->client);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return kafka_fail(err, &bus->client, code, "group %s", group);
+    rd_kafka_metadata_destroy(harmless);
     MR_CLEANUP(kafka_options_freep)
     rd_kafka_AdminOptions_t *options =
-        kafka_options(bus, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, timeout_ms);
+        kafka_options(bus, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, GROUP_REQUEST_MS);
     MR_CLEANUP(kafka_queue_freep) rd_kafka_queue_t *queue = rd_kafka_queue_new(bus->client.rk);
     MR_CLEANUP(kafka_event_freep) rd_kafka_event_t *event = NULL;
     size_t groups;
@@ -302,5 +371,5 @@ kafka_group_confirms(struct kafka_bus *bus, const char *group, const char *membe
     const rd_kafka_error_t *error = rd_kafka_ConsumerGroupDescription_error(all[0]);
     if (error != NULL)
         return kafka_fail(err, &bus->client, rd_kafka_error_code(error), "group %s", group);
-    return confirms(all[0], member, parts, count) ? 1 : 0;
+    return confirms(all[0], rd_kafka_consumer_group_metadata_member_id(metadata), parts) ? 1 : 0;
 }

@@ -30,9 +30,24 @@ kafka_reader_drop(struct kafka_reader *reader)
     reader->messages_count = 0;
 }
 
+/* librdkafka keeps a pause beyond the assignment in which it was made; ours end with it. */
+static void
+resume_all(struct kafka_reader *reader)
+{
+    MR_CLEANUP(kafka_list_freep)
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(0);
+    for (size_t i = 0; i < reader->slots_count; i++)
+        if (reader->slots[i].paused)
+            (void)rd_kafka_topic_partition_list_add(list, reader->slots[i].topic,
+                                                    reader->slots[i].partition);
+    if (list->cnt > 0)
+        (void)rd_kafka_resume_partitions(reader->client.rk, list);
+}
+
 void
 kafka_reader_forget(struct kafka_reader *reader)
 {
+    resume_all(reader);
     kafka_reader_drop(reader);
     reader->slots_count = 0;
     reader->last_topic = NULL;
@@ -275,18 +290,6 @@ fetch(struct kafka_reader *reader, size_t count_max, int timeout_ms, struct mr_b
     return take_messages(reader, 1 + (size_t)(more > 0 ? more : 0), ret, err);
 }
 
-/* While an assignment waits for its answer, or for a look-up, the member must stay alive and hear
- * of what comes next. Nothing is assigned then: what comes is not a record. */
-static void
-serve(struct kafka_reader *reader)
-{
-    if (reader->offer == NULL && reader->claim != ASKED)
-        return;
-    rd_kafka_message_t *message = rd_kafka_consumer_poll(reader->client.rk, 0);
-    if (message != NULL)
-        rd_kafka_message_destroy(message);
-}
-
 static int
 poll_reader(struct mr_reader *handle, size_t count_max, int timeout_ms, struct mr_batch *ret,
             struct mr_err *err)
@@ -296,7 +299,10 @@ poll_reader(struct mr_reader *handle, size_t count_max, int timeout_ms, struct m
     kafka_reader_drop(reader);
     if (reader->failed.code < 0)
         return tell_failure(reader, err);
-    serve(reader);
+    /* While an assignment waits for a look-up or its answer the member must stay alive and hear of
+     * what comes next; no records can come then. */
+    if (reader->offer != NULL || reader->claim == ASKED)
+        kafka_client_listen(&reader->client);
     for (;;) {
         int told = kafka_group_tell(reader, ret, err);
         if (told != 0)
@@ -360,8 +366,10 @@ pause_slot(struct mr_reader *handle, uint32_t index, bool paused, struct mr_err 
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
         return kafka_fail(err, &reader->client, code, "pause of topic %s partition %d", slot->topic,
                           (int)slot->partition);
+    if (!paused && seek_now(reader, slot, err) < 0)
+        return err->code;
     slot->paused = paused;
-    return paused ? 0 : seek_now(reader, slot, err);
+    return 0;
 }
 
 static rd_kafka_topic_partition_list_t *

@@ -12,7 +12,7 @@
 #include <librdkafka/rdkafka.h>
 #include <pthread.h>
 
-enum { KAFKA_TROUBLE_MAX = 200, KAFKA_LOOK_AGAIN_MS = 5 };
+enum { KAFKA_TROUBLE_MAX = 200, KAFKA_LOOK_AGAIN_MS = 5, KAFKA_ASKERS_MAX = 32 };
 enum kafka_role { KAFKA_ADMIN = 1, KAFKA_CONSUMER = 2, KAFKA_PRODUCER = 4 };
 
 /* One librdkafka instance and what it said last about its own health. */
@@ -26,12 +26,20 @@ struct kafka_client {
     char trouble_text[KAFKA_TROUBLE_MAX];
 };
 
+struct kafka_asker {
+    char *group;
+    struct kafka_client client;
+};
+
 struct kafka_bus {
     struct mr_bus base;
     char *bootstrap, *client_id;
     struct kafka_config config;
     struct kafka_client client; /* asks questions */
     char *cluster_id;
+    pthread_mutex_t lock; /* over the list of askers */
+    struct kafka_asker askers[KAFKA_ASKERS_MAX];
+    size_t askers_count;
 };
 
 struct kafka_option {
@@ -43,6 +51,8 @@ int kafka_client_open(struct kafka_client *client, enum kafka_role role, rd_kafk
                       const struct kafka_option *options, struct mr_err *err);
 void kafka_client_init(struct kafka_client *client, struct kafka_bus *bus, void *owner);
 void kafka_client_fini(struct kafka_client *client); /* destroys rk too */
+/* Serves the error callback of a consumer that has nothing assigned. */
+void kafka_client_listen(struct kafka_client *client);
 /* Trouble that is over: something has worked since. */
 void kafka_client_well(struct kafka_client *client);
 bool kafka_client_is_down(struct kafka_client *client);
@@ -81,8 +91,8 @@ int kafka_offsets(struct mr_bus *bus, const char *group, struct mr_offsets *offs
 int kafka_part_offsets(struct kafka_bus *bus, const char *group, struct mr_part *parts,
                        size_t count, int timeout_ms, struct mr_err *err);
 /* 1: the group is settled and exactly these parts are the member's; 0: not so now. */
-int kafka_group_confirms(struct kafka_bus *bus, const char *group, const char *member,
-                         const struct mr_part *parts, size_t count, int timeout_ms,
+int kafka_group_confirms(struct kafka_bus *bus, const rd_kafka_consumer_group_metadata_t *metadata,
+                         const rd_kafka_topic_partition_list_t *parts, int timeout_ms,
                          struct mr_err *err);
 
 /* kafka_reader.c */

@@ -91,6 +91,7 @@ kafka_producer_open(struct kafka_writer *writer, struct mr_err *err)
     if (open_client(writer, err) < 0)
         return err->code;
     kafka_writer_wake(writer);
+    kafka_writer_meet(writer, NULL);
     writer->is_unsure = false;
     if (writer->transactional_id == NULL)
         return 0;

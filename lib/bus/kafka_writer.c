@@ -15,7 +15,7 @@
 #include "bus/kafka_writer_state.h"
 #include "clock/clock.h"
 
-enum { REFRESH_MS = 2000, CLOSE_MS_MAX = 2000 };
+enum { REFRESH_MS = 2000, CLOSE_MS_MAX = 2000, MEET_MS_MAX = 500 };
 
 /* ---- topics ---- */
 
@@ -99,6 +99,28 @@ partitions(struct mr_writer *handle, const char *name, int timeout_ms, struct mr
 
 /* ---- producing ---- */
 
+/* librdkafka 2.8.0 waits for timers of 0.5 and 1 s before the first request of a producer and
+ * before the first record of a topic, unless it has just been told where they live. A failure here
+ * shows later, where it matters. */
+void
+kafka_writer_meet(struct kafka_writer *writer, rd_kafka_topic_t *topic)
+{
+    const struct rd_kafka_metadata *metadata;
+    if (rd_kafka_metadata(writer->client.rk, 0, topic, &metadata, MEET_MS_MAX) ==
+        RD_KAFKA_RESP_ERR_NO_ERROR)
+        rd_kafka_metadata_destroy(metadata);
+}
+
+static int
+meet_topic(struct kafka_writer *writer, struct topic *topic, struct mr_err *err)
+{
+    topic->handle = rd_kafka_topic_new(writer->client.rk, topic->name, NULL);
+    if (topic->handle == NULL)
+        return kafka_fail(err, &writer->client, rd_kafka_last_error(), "topic %s", topic->name);
+    kafka_writer_meet(writer, topic->handle);
+    return 0;
+}
+
 static int
 refuse(struct kafka_writer *writer, const struct mr_message *message, rd_kafka_resp_err_t code,
        struct mr_err *err)
@@ -146,10 +168,8 @@ produce(struct mr_writer *handle, const struct mr_message *message, struct mr_er
         return mr_fail(err, MR_E(FULL), MR_RETRY, "%lld bytes wait to be acknowledged",
                        (long long)writer->queued_bytes);
     struct topic *topic = kafka_writer_topic(writer, message->topic);
-    if (topic->handle == NULL)
-        topic->handle = rd_kafka_topic_new(writer->client.rk, topic->name, NULL);
-    if (topic->handle == NULL)
-        return refuse(writer, message, rd_kafka_last_error(), err);
+    if (topic->handle == NULL && meet_topic(writer, topic, err) < 0)
+        return err->code;
     rd_kafka_resp_err_t code = hand_over(writer, topic->handle, message);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
         return refuse(writer, message, code, err);

@@ -38,6 +38,7 @@ struct kafka_writer {
 struct topic *kafka_writer_topic(struct kafka_writer *writer, const char *name);
 void kafka_writer_conf(rd_kafka_conf_t *conf);
 void kafka_writer_wake(struct kafka_writer *writer); /* the eventfd on the producer's queue */
+void kafka_writer_meet(struct kafka_writer *writer, rd_kafka_topic_t *topic);
 
 /* kafka_txn.c */
 int kafka_producer_open(struct kafka_writer *writer, struct mr_err *err);

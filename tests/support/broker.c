@@ -1,9 +1,13 @@
 #include "broker.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/types.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 static int
 run(const char *command, char *ret_line, size_t size)
@@ -38,6 +42,42 @@ source(void)
     return folder != NULL ? folder : ".";
 }
 
+bool
+broker_tool(const struct broker *broker, const char *command, const char *arguments)
+{
+    char line[BROKER_TEXT_MAX], text[8 * BROKER_TEXT_MAX];
+    (void)snprintf(text, sizeof(text), "%s/tools/kafka %s --dir %s %s", source(), command,
+                   broker->dir, arguments);
+    return run(text, line, sizeof(line)) == 0;
+}
+
+static void
+stop(const struct broker *broker)
+{
+    char command[4 * BROKER_TEXT_MAX], line[BROKER_TEXT_MAX];
+    (void)broker_tool(broker, "kill", "");
+    (void)snprintf(command, sizeof(command), "rm -rf %s %s.props", broker->dir, broker->dir);
+    (void)run(command, line, sizeof(line));
+}
+
+/* Returns in the child only. */
+static void
+guard(const struct broker *broker)
+{
+    int status;
+    pid_t child = fork();
+    if (child == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        return;
+    }
+    (void)signal(SIGTERM, SIG_IGN);
+    bool ended = child > 0 && waitpid(child, &status, 0) == child;
+    stop(broker);
+    if (ended && WIFSIGNALED(status))
+        (void)fprintf(stderr, "the tests ended by signal %d\n", WTERMSIG(status));
+    exit(ended && WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+}
+
 void
 broker_start(struct broker *broker, const char *extra)
 {
@@ -56,22 +96,31 @@ broker_start(struct broker *broker, const char *extra)
         (void)fprintf(stderr, "no broker: %s\n", command);
         exit(1);
     }
+    guard(broker);
 }
 
-bool
-broker_tool(const struct broker *broker, const char *command, const char *arguments)
+/* All threads of the process are stopped: from here on it answers nothing. */
+static bool
+is_stopped(long pid)
 {
-    char line[BROKER_TEXT_MAX], text[8 * BROKER_TEXT_MAX];
-    (void)snprintf(text, sizeof(text), "%s/tools/kafka %s --dir %s %s", source(), command,
-                   broker->dir, arguments);
-    return run(text, line, sizeof(line)) == 0;
+    char command[128], line[BROKER_TEXT_MAX];
+    (void)snprintf(command, sizeof(command),
+                   "! grep -L '^State:.T' /proc/%ld/task/*/status | grep .", pid);
+    return run(command, line, sizeof(line)) == 0;
 }
 
 void
-broker_stop(struct broker *broker)
+broker_signal(const struct broker *broker, int signal)
 {
-    char command[4 * BROKER_TEXT_MAX], line[BROKER_TEXT_MAX];
-    (void)broker_tool(broker, "kill", "");
-    (void)snprintf(command, sizeof(command), "rm -rf %s %s.props", broker->dir, broker->dir);
-    (void)run(command, line, sizeof(line));
+    char path[2 * BROKER_TEXT_MAX];
+    long pid = 0;
+    (void)snprintf(path, sizeof(path), "%s/pid", broker->dir);
+    FILE *file = fopen(path, "r");
+    if (file == NULL || fscanf(file, "%ld", &pid) != 1 || kill((pid_t)pid, signal) != 0) {
+        perror(path);
+        exit(1);
+    }
+    (void)fclose(file);
+    while (signal == SIGSTOP && !is_stopped(pid))
+        continue;
 }

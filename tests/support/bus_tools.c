@@ -151,16 +151,22 @@ remember(struct member *member, const struct mr_batch *batch)
 }
 
 void
+member_answer(struct member *member, const struct mr_batch *batch)
+{
+    if (batch->event == MR_BUS_ASSIGNED)
+        answer_assigned(member, batch);
+    else if (batch->event == MR_BUS_REVOKED || batch->event == MR_BUS_LOST)
+        answer_going(member, batch);
+    else
+        remember(member, batch);
+}
+
+void
 member_step(struct member *member, int timeout_ms)
 {
     struct mr_batch batch;
     TOOL_OK(mr_reader_poll(member->reader, 1000, timeout_ms, &batch, &oops));
-    if (batch.event == MR_BUS_ASSIGNED)
-        answer_assigned(member, &batch);
-    else if (batch.event == MR_BUS_REVOKED || batch.event == MR_BUS_LOST)
-        answer_going(member, &batch);
-    else
-        remember(member, &batch);
+    member_answer(member, &batch);
 }
 
 void

@@ -44,7 +44,9 @@ void member_close(struct member *member);
 /* One partition of a topic, by hand, from start. */
 void member_open_at(struct member *member, struct mr_bus *bus, const char *topic, int32_t partition,
                     int64_t start);
-/* One poll; answers events: starts at committed offsets, or where the log starts. */
+/* Answers an event (starts at committed offsets, or where the log starts) or keeps records. */
+void member_answer(struct member *member, const struct mr_batch *batch);
+/* One poll, answered. */
 void member_step(struct member *member, int timeout_ms);
 void member_wait_assigned(struct member *member);
 /* Steps until count records (ends not counted) have been seen. */

@@ -486,6 +486,29 @@ pattern_finds_topics_that_are_made_later(void **state)
     member_close(&member);
 }
 
+static void
+pause_ends_when_the_group_assigns_anew(void **state)
+{
+    struct mr_bus *bus = *state;
+    const char *prefix = tool_name("tenant");
+    char pattern[128], first[128], second[128];
+    (void)snprintf(pattern, sizeof(pattern), "^%s\\.[a-z]{1,3}$", prefix);
+    (void)snprintf(first, sizeof(first), "%s.geo", prefix);
+    (void)snprintf(second, sizeof(second), "%s.pin", prefix);
+    struct mr_topic_spec one = { .name = first, .partitions = 1, .replicas = 1 };
+    struct mr_topic_spec more = { .name = second, .partitions = 1, .replicas = 1 };
+    TOOL_OK(mr_bus_create(bus, &one, 1, WAIT_MS, &oops));
+    struct member member;
+    member_open(&member, bus, tool_name("g"), NULL, pattern);
+    member_wait_assigned(&member);
+    TOOL_OK(mr_reader_pause(member.reader, 0, true, &oops));
+    tool_fill(bus, first, 0, 3);
+    TOOL_OK(mr_bus_create(bus, &more, 1, WAIT_MS, &oops));
+    member_wait_records(&member, 3);
+    assert_int_equal(member.assigned_count, 2);
+    member_close(&member);
+}
+
 const struct CMUnitTest bus_writing[] = {
     cmocka_unit_test(delivery_makes_the_descriptor_readable_and_is_told_once),
     cmocka_unit_test(full_queue_answers_full_and_takes_more_after_polling),
@@ -503,5 +526,6 @@ const struct CMUnitTest bus_writing[] = {
     cmocka_unit_test(static_member_comes_back_to_its_partitions_without_a_rebalance),
     cmocka_unit_test(reader_of_a_name_fences_an_older_one),
     cmocka_unit_test(pattern_finds_topics_that_are_made_later),
+    cmocka_unit_test(pause_ends_when_the_group_assigns_anew),
 };
 const size_t bus_writing_count = MR_COUNT(bus_writing);
