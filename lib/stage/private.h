@@ -13,7 +13,8 @@ enum {
     EMIT_MS_MAX = 8000,   /* waiting for room in the producer's queue */
     SURVEY_MS = 1000,     /* how often lag and paused outputs are looked at */
     SETTLE_MS = 200,      /* idle time before a position behind a marker is committed */
-    REPLAY_BATCH_MAX = 10000,
+    MEET_MS_MAX = 500,    /* waiting to see outputs before partitions are held for them */
+    WHY_MAX = 400,
 };
 
 struct slot {
@@ -22,10 +23,9 @@ struct slot {
     int64_t next;                /* behind the last record handled, or an end-of-partition */
     struct mr_counts counts;     /* as committed */
     int64_t end;                 /* last known, for lag */
-    int64_t last_time_ms;        /* of the last record handled */
-    bool at_end;                 /* next was the end when last seen */
+    int64_t fresh_ms;            /* what is not handled yet came later than this; UTC */
     bool opened;                 /* the handler has state for it */
-    bool held;                   /* paused: an output topic cannot be seen yet */
+    bool held;                   /* paused: stage->held_why */
     bool unborn;                 /* has no committed offset: commit its start first (LAW 11) */
     struct mr_cell *outcomes[4]; /* in, good, repeated, dead */
     struct mr_cell *lag_records, *lag_seconds;
@@ -50,6 +50,7 @@ struct mr_stage {
     size_t careful;   /* so many records still go one by one: one of them was too large */
     int64_t opened_ms, committed_ms, survey_ms;
     char trouble[MR_ERR_TEXT_MAX]; /* why not ready; "" = fine */
+    char held_why[WHY_MAX];        /* of the last slot that is held; "" = none is */
 
     struct mr_cell *commits, *aborts, *commit_seconds;
 };
@@ -57,7 +58,8 @@ struct mr_stage {
 /* takeover.c */
 int stage_take_over(struct mr_stage *stage, const struct mr_batch *batch, struct mr_err *err);
 void stage_let_go(struct mr_stage *stage);
-void stage_hold_blind(struct mr_stage *stage);
+/* Pauses what may not flow and resumes what may. */
+void stage_hold(struct mr_stage *stage);
 /* report.c */
 void stage_cells(struct mr_stage *stage, struct slot *slot);
 void stage_survey(struct mr_stage *stage);

@@ -13,7 +13,7 @@ const struct mr_metric mr_stage_metrics[] = {
     { "millrace_lag_records", MR_GAUGE, "stage,topic,partition",
       "Records of a partition that are not yet handled; transaction markers count until passed." },
     { "millrace_lag_seconds", MR_GAUGE, "stage,topic,partition",
-      "Age of the newest handled record while older than the end of its partition, else 0." },
+      "Age that the oldest record not yet handled has at most; 0 at the end of the partition." },
     { "millrace_stage_commits_total", MR_COUNTER, "stage", "Transactions committed." },
     { "millrace_stage_aborts_total", MR_COUNTER, "stage", "Transactions aborted." },
     { "millrace_stage_commit_seconds", MR_HISTOGRAM, "stage",
@@ -75,15 +75,15 @@ stage_count(struct slot *slot)
 static int64_t
 lag_records(const struct slot *slot)
 {
-    return slot->at_end || slot->end <= slot->next ? 0 : slot->end - slot->next;
+    return slot->end <= slot->next ? 0 : slot->end - slot->next;
 }
 
 static int64_t
 lag_ms(const struct slot *slot)
 {
-    if (lag_records(slot) == 0 || slot->last_time_ms == 0)
+    if (lag_records(slot) == 0 || slot->fresh_ms <= 0)
         return 0;
-    int64_t age_ms = mr_wall_ms() - slot->last_time_ms;
+    int64_t age_ms = mr_wall_ms() - slot->fresh_ms;
     return age_ms > 0 ? age_ms : 0;
 }
 
@@ -99,13 +99,15 @@ stage_survey(struct mr_stage *stage)
     for (size_t i = 0; i < count; i++)
         offsets[i] = (struct mr_offsets){ .topic = stage->slots[i].pub.part.topic,
                                           .partition = stage->slots[i].pub.part.partition };
-    bool answered = mr_bus_offsets(stage->options.bus, NULL, offsets, count, ASK_MS_MAX, NULL) == 0;
+    struct mr_err shown_by_the_step = { 0 };
+    bool answered = mr_bus_offsets(stage->options.bus, NULL, offsets, count, ASK_MS_MAX,
+                                   &shown_by_the_step) == 0;
     for (size_t i = 0; i < count; i++) {
         struct slot *slot = &stage->slots[i];
-        if (answered && offsets[i].end > slot->end) {
+        if (answered && offsets[i].end > slot->end)
             slot->end = offsets[i].end;
-            slot->at_end = slot->at_end && slot->end <= slot->next;
-        }
+        if (answered && slot->end <= slot->next)
+            slot->fresh_ms = mr_wall_ms();
         mr_set(slot->lag_records, lag_records(slot));
         mr_set(slot->lag_seconds, lag_ms(slot) * 1000);
     }
@@ -119,9 +121,8 @@ mr_stage_ready(const struct mr_stage *stage, const char **ret_why_not)
         *ret_why_not = stage->trouble;
     else if (!stage->joined)
         *ret_why_not = "no assignment yet";
-    for (size_t i = 0; i < stage->slots_count && *ret_why_not == NULL; i++)
-        if (stage->slots[i].held)
-            *ret_why_not = "an output topic is missing or has too few partitions";
+    else if (stage->held_why[0] != '\0')
+        *ret_why_not = stage->held_why;
     return *ret_why_not == NULL;
 }
 

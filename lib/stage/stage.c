@@ -106,11 +106,16 @@ begin(struct mr_stage *stage, struct mr_err *err)
     if (mr_writer_begin(stage->writer, err) != 0)
         return err->code;
     stage->is_open = true;
-    stage->opened_ms = mr_now_ms();
     return 0;
 }
 
-/* Positions of all that moved since the last commit, and starts of what never had one. */
+/* It moved since the last commit, or its start was never committed. */
+static bool
+is_pending(const struct slot *slot)
+{
+    return slot->next != slot->committed || slot->unborn;
+}
+
 static size_t
 collect_positions(struct mr_stage *stage, struct mr_position *positions,
                   char (*notes)[MR_POSITION_NOTE_MAX])
@@ -118,7 +123,7 @@ collect_positions(struct mr_stage *stage, struct mr_position *positions,
     size_t count = 0;
     for (size_t i = 0; i < stage->slots_count; i++) {
         struct slot *slot = &stage->slots[i];
-        if (slot->next == slot->committed && !slot->unborn)
+        if (!is_pending(slot))
             continue;
         mr_counts_note(&slot->pub.counts, notes[count]);
         positions[count] =
@@ -136,6 +141,8 @@ committed(struct mr_stage *stage)
         stage_count(slot);
         slot->committed = slot->next;
         slot->counts = slot->pub.counts;
+        if (slot->unborn)
+            stage->survey_ms = 0; /* it may flow now */
         slot->unborn = false;
     }
     stage->careful -= stage->careful < stage->in_batch ? stage->careful : stage->in_batch;
@@ -186,7 +193,7 @@ resolve_doubt(struct mr_stage *stage, struct mr_err *err)
         return err->code;
     for (size_t i = 0; i < stage->slots_count; i++) {
         const struct mr_part *part = &stage->slots[i].pub.part;
-        if (stage->slots[i].next != stage->slots[i].committed)
+        if (is_pending(&stage->slots[i]))
             offsets[count++] =
                 (struct mr_offsets){ .topic = part->topic, .partition = part->partition };
     }
@@ -194,7 +201,7 @@ resolve_doubt(struct mr_stage *stage, struct mr_err *err)
         return err->code;
     count = 0;
     for (size_t i = 0; i < stage->slots_count; i++)
-        if (stage->slots[i].next != stage->slots[i].committed)
+        if (is_pending(&stage->slots[i]))
             took_effect = offsets[count++].committed == stage->slots[i].next && took_effect;
     stage->is_in_doubt = false;
     if (!took_effect)
@@ -202,6 +209,15 @@ resolve_doubt(struct mr_stage *stage, struct mr_err *err)
     committed(stage);
     stage->is_open = true;
     return 1;
+}
+
+static void
+forget_batch(struct mr_stage *stage)
+{
+    if (stage->options.handler->aborted != NULL)
+        stage->options.handler->aborted(stage->options.self);
+    stage->in_batch = 0;
+    mr_arena_reset(&stage->arena);
 }
 
 /* Takes back what was done since the last commit. Only partitions that moved are rewound: one that
@@ -227,10 +243,7 @@ recover(struct mr_stage *stage, struct mr_err *err)
         if (result != 0)
             return result < 0 ? result : 0;
     }
-    if (stage->options.handler->aborted != NULL)
-        stage->options.handler->aborted(stage->options.self);
-    stage->in_batch = 0;
-    mr_arena_reset(&stage->arena);
+    forget_batch(stage);
     for (size_t i = 0; i < stage->slots_count; i++) {
         struct slot *slot = &stage->slots[i];
         struct mr_err seek_err = { 0 };
@@ -242,9 +255,8 @@ recover(struct mr_stage *stage, struct mr_err *err)
         }
         slot->pub.counts = slot->counts;
         slot->next = slot->committed;
-        slot->at_end = false;
     }
-    stage_hold_blind(stage);
+    stage_hold(stage);
     stage->is_broken = false;
     return 0;
 }
@@ -263,8 +275,8 @@ sort_out(struct mr_stage *stage, const struct mr_batch *batch)
         const struct mr_record *record = &batch->records[i];
         struct slot *slot = &stage->slots[record->slot];
         if (record->is_end) {
-            slot->at_end = true;
             slot->end = record->offset;
+            slot->fresh_ms = mr_wall_ms();
             if (record->offset > slot->next)
                 slot->next = record->offset;
             continue;
@@ -276,8 +288,7 @@ sort_out(struct mr_stage *stage, const struct mr_batch *batch)
         }
         MR_ASSERT(record->offset >= slot->next);
         slot->next = record->offset + 1;
-        slot->last_time_ms = record->time_ms;
-        slot->at_end = false;
+        slot->fresh_ms = record->time_ms;
         slot->pub.counts.in++;
         stage->live[live++] = *record;
     }
@@ -290,6 +301,8 @@ handle(struct mr_stage *stage, size_t count, struct mr_err *err)
     const struct mr_stage_handler *handler = stage->options.handler;
     if (begin(stage, err) != 0)
         return err->code;
+    if (stage->in_batch == 0)
+        stage->opened_ms = mr_now_ms();
     stage->in_batch += count;
     return handler->handle(stage->options.self, stage->live, count, err);
 }
@@ -331,15 +344,16 @@ is_due(const struct mr_stage *stage)
 {
     return stage->in_batch > 0 &&
            (stage->in_batch >= stage->options.batch_max || stage->careful > 0 ||
+            (int64_t)stage->arena.used >= stage->options.memory_max / 8 ||
             mr_now_ms() - stage->opened_ms >= stage->options.batch_wait_ms);
 }
 
-/* One output of the batch is larger than its topic takes. Alone, its record is buried; among
- * others, they come again one by one until it shows itself. */
+/* One output of the batch is larger than its topic takes. Alone and still in our hands, its record
+ * is buried; otherwise the batch comes again one by one until it shows itself. */
 static int
-narrow_down(struct mr_stage *stage, struct mr_err *err)
+narrow_down(struct mr_stage *stage, size_t live, struct mr_err *err)
 {
-    if (stage->in_batch == 1 && stage->options.handler->too_large != NULL) {
+    if (stage->in_batch == 1 && live == 1 && stage->options.handler->too_large != NULL) {
         *err = (struct mr_err){ 0 };
         return bury(stage, err);
     }
@@ -355,8 +369,8 @@ settle(struct mr_stage *stage, struct mr_err *err)
 {
     bool moved = false;
     for (size_t i = 0; i < stage->slots_count && !moved; i++)
-        moved = stage->slots[i].next != stage->slots[i].committed || stage->slots[i].unborn;
-    if (!moved || stage->is_open || mr_now_ms() - stage->committed_ms < SETTLE_MS)
+        moved = is_pending(&stage->slots[i]);
+    if (!moved || stage->in_batch > 0 || mr_now_ms() - stage->committed_ms < SETTLE_MS)
         return 0;
     return commit(stage, err);
 }
@@ -375,7 +389,7 @@ work(struct mr_stage *stage, const struct mr_batch *batch, struct mr_err *err)
     else if (result == 0 && live == 0)
         result = settle(stage, err);
     if (result == MR_E(TOO_LARGE))
-        result = narrow_down(stage, err);
+        result = narrow_down(stage, live, err);
     return result < 0 ? result : (int)live;
 }
 
@@ -389,11 +403,12 @@ hand_back(struct mr_stage *stage, bool is_lost, struct mr_err *err)
     if (clean && !is_lost && stage->in_batch > 0)
         clean = commit(stage, &why) == 0;
     if (!clean || is_lost) {
-        (void)recover(stage, &why);
+        if (recover(stage, &why) != 0)
+            forget_batch(stage);
         stage->is_broken = stage->is_in_doubt = false;
-        stage->in_batch = 0;
     }
     stage_let_go(stage);
+    stage->joined = false;
     return mr_reader_release(stage->reader, err);
 }
 
@@ -457,7 +472,7 @@ mr_stage_step(struct mr_stage *stage, int wait_ms, struct mr_err *err)
     }
     stage->trouble[0] = '\0';
     if (mr_now_ms() >= stage->survey_ms) {
-        stage_hold_blind(stage);
+        stage_hold(stage);
         stage_survey(stage);
         stage->survey_ms = mr_now_ms() + SURVEY_MS;
     }

@@ -4,7 +4,9 @@
  *
  * The danger is silence: offsets that have expired look like offsets that never were. So a group
  * without any offset may start at 0 only when its outputs hold nothing of it; everything else ends
- * the process with the range that it would have to skip or to repeat.
+ * the process with the range that it would have to skip or to repeat. That can be told apart only
+ * because a partition flows no sooner than its start is committed: outputs of ours, be they
+ * aborted, mean that the group has had offsets.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,40 +110,47 @@ dead_has_ours(struct mr_stage *stage, const struct mr_offsets *at, bool *ret, st
                    at->topic, (int)at->partition);
 }
 
-/* Does a topic hold, or did it ever hold, an output of this stage? */
+/* Does a topic hold, or did it ever hold, an output of this stage? One that is not there does not:
+ * its input is held until it comes. */
 static int
 topic_has_ours(struct mr_stage *stage, const char *topic, enum mr_topic_role role, bool *ret,
                struct mr_err *err)
 {
     int partitions = mr_writer_partitions(stage->writer, topic, ASK_MS_MAX, err);
+    if (partitions == MR_E(NOT_FOUND)) {
+        *err = (struct mr_err){ 0 };
+        return 0;
+    }
     if (partitions < 0)
         return partitions;
+    MR_CLEANUP(mr_freep) struct mr_offsets *at = mr_alloc((size_t)partitions * sizeof(*at));
+    for (int32_t p = 0; p < partitions; p++)
+        at[p] = (struct mr_offsets){ .topic = topic, .partition = p };
+    if (mr_bus_offsets(stage->options.bus, NULL, at, (size_t)partitions, ASK_MS_MAX, err) != 0)
+        return err->code;
     for (int32_t p = 0; p < partitions && !*ret; p++) {
-        struct mr_offsets at = { .topic = topic, .partition = p };
-        if (mr_bus_offsets(stage->options.bus, NULL, &at, 1, ASK_MS_MAX, err) != 0)
-            return err->code;
-        if (at.end == 0)
+        if (at[p].end == 0)
             continue;
-        if (role == MR_TOPIC_DEAD && at.log_start == 0) {
-            if (dead_has_ours(stage, &at, ret, err) != 0)
-                return err->code;
-        } else {
+        if (role != MR_TOPIC_DEAD || at[p].log_start > 0)
             *ret = true;
-        }
+        else if (dead_has_ours(stage, &at[p], ret, err) != 0)
+            return err->code;
     }
     return 0;
 }
 
+/* The group is asked again when there are outputs: another member may have begun meanwhile. */
 static int
-outputs_are_empty(struct mr_stage *stage, const struct mr_stage_part *part, struct mr_err *err)
+check_outputs(struct mr_stage *stage, const struct mr_stage_part *part, struct mr_err *err)
 {
     for (size_t i = 0; i < MR_COUNT(stage->options.outputs); i++) {
         enum mr_topic_role role = stage->options.outputs[i];
         const char *topic = output_topic(part, role);
-        bool has = false;
-        if (topic_has_ours(stage, topic, role, &has, err) != 0)
+        bool has = false, begun = false;
+        if (topic_has_ours(stage, topic, role, &has, err) != 0 ||
+            (has && group_has_offsets(stage, &begun, err) != 0))
             return err->code;
-        if (has)
+        if (has && !begun)
             return mr_fail(err, MR_E(IDENTITY), MR_FATAL,
                            "group %s has no offsets, but %s holds its outputs: starting at 0 "
                            "would repeat %s [0, %lld) of part %d; restore the group's offsets or "
@@ -154,6 +163,15 @@ outputs_are_empty(struct mr_stage *stage, const struct mr_stage_part *part, stru
 
 /* ---- where to start ---- */
 
+static bool
+is_first_of_topic(const struct mr_stage *stage, const struct slot *slot)
+{
+    const struct slot *at = stage->slots;
+    while (strcmp(at->pub.part.topic, slot->pub.part.topic) != 0)
+        at++;
+    return at == slot;
+}
+
 static int
 start_unborn(struct mr_stage *stage, struct slot *slot, bool group_is_new, struct mr_err *err)
 {
@@ -163,7 +181,8 @@ start_unborn(struct mr_stage *stage, struct slot *slot, bool group_is_new, struc
                        "topic %s part %d: no committed offset, and [0, %lld) is gone from the log; "
                        "adopt the present start only if that range may be left out",
                        part->topic, (int)part->partition, (long long)part->log_start);
-    if (group_is_new && outputs_are_empty(stage, &slot->pub, err) != 0)
+    if (group_is_new && is_first_of_topic(stage, slot) &&
+        check_outputs(stage, &slot->pub, err) != 0)
         return err->code;
     slot->unborn = true;
     slot->committed = slot->next = 0;
@@ -218,6 +237,22 @@ fetch_from(const struct mr_stage *stage, const struct slot *slot)
     return from > slot->pub.part.log_start ? from : slot->pub.part.log_start;
 }
 
+/* Asked for once, outputs are known from then on; without this each assignment would begin with a
+ * second of pause. */
+static void
+meet_outputs(struct mr_stage *stage)
+{
+    int64_t until_ms = mr_now_ms() + MEET_MS_MAX;
+    for (size_t i = 0; i < stage->slots_count; i++) {
+        for (size_t o = 0; o < MR_COUNT(stage->options.outputs); o++) {
+            struct mr_err ignored = { 0 };
+            (void)mr_writer_partitions(
+                stage->writer, output_topic(&stage->slots[i].pub, stage->options.outputs[o]),
+                (int)mr_left_ms(until_ms, MEET_MS_MAX), &ignored);
+        }
+    }
+}
+
 int
 stage_take_over(struct mr_stage *stage, const struct mr_batch *batch, struct mr_err *err)
 {
@@ -233,6 +268,7 @@ stage_take_over(struct mr_stage *stage, const struct mr_batch *batch, struct mr_
     for (size_t i = 0; i < batch->parts_count; i++) {
         struct slot *slot = &stage->slots[i];
         slot->end = slot->pub.part.end;
+        slot->fresh_ms = mr_wall_ms();
         slot->pub.part.start = batch->parts[i].start = fetch_from(stage, slot);
         stage_cells(stage, slot);
         if (handler->open != NULL && handler->open(stage->options.self, &slot->pub, err) != 0)
@@ -242,7 +278,8 @@ stage_take_over(struct mr_stage *stage, const struct mr_batch *batch, struct mr_
     if (mr_reader_assign(stage->reader, batch->parts, batch->parts_count, err) != 0)
         return err->code;
     stage->survey_ms = 0;
-    stage_hold_blind(stage);
+    meet_outputs(stage);
+    stage_hold(stage);
     return 0;
 }
 
@@ -264,28 +301,43 @@ stage_let_go(struct mr_stage *stage)
     stage->slots_count = 0;
 }
 
-/* ---- outputs that cannot be seen yet ---- */
+/* ---- partitions that may not flow ---- */
 
 static bool
-outputs_are_seen(struct mr_stage *stage, const struct mr_stage_part *part)
+must_wait(struct mr_stage *stage, const struct slot *slot, char *ret_why, size_t size)
 {
+    const struct mr_stage_handler *handler = stage->options.handler;
+    const struct mr_stage_part *part = &slot->pub;
     for (size_t i = 0; i < MR_COUNT(stage->options.outputs); i++) {
         const char *topic = output_topic(part, stage->options.outputs[i]);
-        if (mr_writer_partitions(stage->writer, topic, 0, NULL) <= part->part.partition)
-            return false;
+        struct mr_err unseen = { 0 };
+        if (mr_writer_partitions(stage->writer, topic, 0, &unseen) > part->part.partition)
+            continue;
+        (void)snprintf(ret_why, size, "topic %s, an output, is missing or has no part %d", topic,
+                       (int)part->part.partition);
+        return true;
     }
+    if (slot->unborn) {
+        (void)snprintf(ret_why, size, "the start of topic %s part %d is not committed yet",
+                       part->part.topic, (int)part->part.partition);
+        return true;
+    }
+    if (handler->holds == NULL || !handler->holds(stage->options.self, part))
+        return false;
+    (void)snprintf(ret_why, size, "topic %s waits for its contract", part->part.topic);
     return true;
 }
 
 void
-stage_hold_blind(struct mr_stage *stage)
+stage_hold(struct mr_stage *stage)
 {
-    const struct mr_stage_handler *handler = stage->options.handler;
+    char why[WHY_MAX] = "";
     for (size_t i = 0; i < stage->slots_count; i++) {
         struct slot *slot = &stage->slots[i];
-        bool hold = !outputs_are_seen(stage, &slot->pub) ||
-                    (handler->holds != NULL && handler->holds(stage->options.self, &slot->pub));
-        if (hold != slot->held && mr_reader_pause(stage->reader, (uint32_t)i, hold, NULL) == 0)
+        struct mr_err later = { 0 }; /* tried again at the next look */
+        bool hold = must_wait(stage, slot, why, sizeof(why));
+        if (hold != slot->held && mr_reader_pause(stage->reader, (uint32_t)i, hold, &later) == 0)
             slot->held = hold;
     }
+    memcpy(stage->held_why, why, sizeof(why));
 }

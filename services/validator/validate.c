@@ -40,7 +40,7 @@ struct judged {
     struct lane *lane;
     Millrace__V1__Provenance *provenance;
     Millrace__V1__Origin origin;
-    uint8_t id[WINDOW_ID_BYTES];
+    uint8_t id[WINDOW_ID_BYTES]; /* what the window knows it by */
 };
 
 void
@@ -191,18 +191,27 @@ die(struct validator *v, struct judged *j, int code, const char *reason, struct 
     return emit_dead(v, j, code == MILLRACE__V1__DEAD_CODE__TOO_LARGE, err);
 }
 
-/* An id for a record that came without our header: its place in the log, hashed. */
+/* An id made of a place in a log and what j->id holds already. */
 static void
-id_from_origin(struct judged *j)
+mix_place(struct judged *j, const Millrace__V1__Origin *origin)
 {
     struct {
-        uint8_t topic_id[MR_TOPIC_ID_BYTES];
+        uint8_t id[WINDOW_ID_BYTES], topic_id[MR_TOPIC_ID_BYTES];
         int64_t partition, offset;
-    } place = { .partition = j->origin.partition, .offset = j->origin.offset };
-    memcpy(place.topic_id, j->part->part.topic_id, sizeof(place.topic_id));
+    } place = { .partition = origin->partition, .offset = origin->offset };
+    memcpy(place.id, j->id, sizeof(place.id));
+    if (origin->topic_id.len == sizeof(place.topic_id))
+        memcpy(place.topic_id, origin->topic_id.data, sizeof(place.topic_id));
     uint64_t halves[2] = { mr_hash64(&place, sizeof(place), 1),
                            mr_hash64(&place, sizeof(place), 2) };
     memcpy(j->id, halves, sizeof(j->id));
+}
+
+/* Not what the header says it is: two values must not pass for one because a client was wrong. */
+static uint64_t
+hash_of(const struct mr_record *record)
+{
+    return mr_hash64(record->value.data, record->value.size, 0);
 }
 
 /* Fills who and where; false when there is a header that cannot be read. */
@@ -225,17 +234,19 @@ identify(struct validator *v, struct judged *j)
         if (j->provenance != NULL && j->provenance->version == PROVENANCE_VERSION &&
             j->provenance->event_id.len == WINDOW_ID_BYTES) {
             memcpy(j->id, j->provenance->event_id.data, sizeof(j->id));
+            if (j->provenance->replay_of != NULL) /* no repeat of what it replays: LAW 24 */
+                mix_place(j, j->provenance->replay_of);
             return true;
         }
     }
-    id_from_origin(j);
+    mix_place(j, &j->origin);
     j->provenance = mr_arena_alloc(arena, sizeof(*j->provenance));
     millrace__v1__provenance__init(j->provenance);
     j->provenance->version = PROVENANCE_VERSION;
     j->provenance->event_id =
         (ProtobufCBinaryData){ sizeof(j->id), mr_arena_copy(arena, j->id, sizeof(j->id)) };
     j->provenance->received_us = record->time_ms * 1000;
-    j->provenance->value_hash = mr_hash64(record->value.data, record->value.size, 0);
+    j->provenance->value_hash = hash_of(record);
     return record->header.data == NULL;
 }
 
@@ -264,7 +275,7 @@ static int
 judge(struct validator *v, const struct mr_record *record, struct mr_err *err)
 {
     struct judged j = { .record = record, .part = mr_stage_part_at(v->stage, record->slot) };
-    uint64_t first_hash = 0;
+    uint64_t first_hash = 0, hash;
 
     j.lane = j.part->state;
     j.lane->next = record->offset + 1;
@@ -273,11 +284,12 @@ judge(struct validator *v, const struct mr_record *record, struct mr_err *err)
                    "the header \"millrace\" is not a Provenance of version 1; leave it out", err);
     if (!has_chosen_id(&j))
         return judge_value(v, &j, err);
+    hash = hash_of(record);
     bool is_known = window_find(j.lane->window, j.id, record->offset, &first_hash);
-    window_add(j.lane->window, j.id, record->offset, j.provenance->value_hash);
+    window_add(j.lane->window, j.id, record->offset, hash);
     if (!is_known)
         return judge_value(v, &j, err);
-    if (first_hash != j.provenance->value_hash)
+    if (first_hash != hash)
         return die(v, &j, MILLRACE__V1__DEAD_CODE__ID_REUSED,
                    "this Idempotency-Key or event id came before with another value; use a new one",
                    err);
@@ -303,7 +315,7 @@ recall(void *self, struct mr_stage_part *part, const struct mr_record *record)
     struct validator *v = self;
     struct judged j = { .record = record, .part = part, .lane = part->state };
     if (identify(v, &j) && has_chosen_id(&j))
-        window_add(j.lane->window, j.id, record->offset, j.provenance->value_hash);
+        window_add(j.lane->window, j.id, record->offset, hash_of(record));
 }
 
 static int
@@ -314,7 +326,7 @@ too_large(void *self, const struct mr_record *record, struct mr_err *err)
     j.lane = j.part->state;
     j.lane->next = record->offset + 1;
     if (identify(v, &j) && has_chosen_id(&j))
-        window_add(j.lane->window, j.id, record->offset, j.provenance->value_hash);
+        window_add(j.lane->window, j.id, record->offset, hash_of(record));
     return die(v, &j, MILLRACE__V1__DEAD_CODE__TOO_LARGE,
                "what this record becomes is larger than its topic takes; post less at once", err);
 }

@@ -1,8 +1,10 @@
 /*
  * A ring of entries in the order of offsets, and an open-addressed index from id to the earliest
  * entry with that id. Entries of one id are chained from earlier to later, so that when the
- * earliest goes its successor takes its place in the index. Entries are named by a sequence number
- * that only grows; its ring position is the number modulo the capacity.
+ * earliest goes its successor takes its place in the index. Backwards the chain is a ring: the
+ * earliest points to the latest, so that an id which comes ten thousand times costs no more each
+ * time. Entries are named by a sequence number that only grows; its place in the ring is the number
+ * modulo the capacity.
  */
 #include "window.h"
 
@@ -15,7 +17,8 @@ struct entry {
     uint8_t id[WINDOW_ID_BYTES];
     int64_t offset;
     uint64_t value_hash;
-    uint64_t later; /* next entry of the same id, or NONE */
+    uint64_t later;   /* next entry of the same id, or NONE */
+    uint64_t earlier; /* the one before; of the earliest: the latest */
 };
 
 struct window {
@@ -68,15 +71,18 @@ clear_slot(struct window *window, uint64_t slot)
 static void
 link_entry(struct window *window, uint64_t sequence)
 {
-    uint64_t slot = slot_of(window, entry_at(window, sequence)->id);
+    struct entry *entry = entry_at(window, sequence);
+    uint64_t slot = slot_of(window, entry->id);
+    entry->later = NONE;
+    entry->earlier = sequence;
     if (window->index[slot] == NONE) {
         window->index[slot] = sequence;
         return;
     }
-    uint64_t earlier = window->index[slot];
-    while (entry_at(window, earlier)->later != NONE)
-        earlier = entry_at(window, earlier)->later;
-    entry_at(window, earlier)->later = sequence;
+    struct entry *earliest = entry_at(window, window->index[slot]);
+    entry->earlier = earliest->earlier;
+    entry_at(window, earliest->earlier)->later = sequence;
+    earliest->earlier = sequence;
 }
 
 static void
@@ -88,9 +94,7 @@ resize(struct window *window, uint64_t capacity)
     window->index = mr_alloc(2 * capacity * sizeof(*window->index));
     memset(window->index, 0xff, 2 * capacity * sizeof(*window->index));
     for (uint64_t sequence = old.first; sequence < old.end; sequence++) {
-        struct entry *entry = entry_at(window, sequence);
-        *entry = *entry_at(&old, sequence);
-        entry->later = NONE;
+        *entry_at(window, sequence) = *entry_at(&old, sequence);
         link_entry(window, sequence);
     }
     free(old.ring);
@@ -141,7 +145,7 @@ window_add(struct window *window, const uint8_t id[WINDOW_ID_BYTES], int64_t off
         resize(window, 2 * window->capacity);
     uint64_t sequence = window->end++;
     struct entry *entry = entry_at(window, sequence);
-    *entry = (struct entry){ .offset = offset, .value_hash = value_hash, .later = NONE };
+    *entry = (struct entry){ .offset = offset, .value_hash = value_hash };
     memcpy(entry->id, id, WINDOW_ID_BYTES);
     link_entry(window, sequence);
 }
@@ -151,14 +155,13 @@ window_rewind(struct window *window, int64_t offset)
 {
     while (window->end > window->first && entry_at(window, window->end - 1)->offset >= offset) {
         uint64_t last = window->end - 1;
-        uint64_t slot = slot_of(window, entry_at(window, last)->id);
-        uint64_t sequence = window->index[slot];
-        if (sequence == last) {
+        const struct entry *entry = entry_at(window, last);
+        uint64_t slot = slot_of(window, entry->id);
+        if (window->index[slot] == last) {
             clear_slot(window, slot);
         } else {
-            while (entry_at(window, sequence)->later != last)
-                sequence = entry_at(window, sequence)->later;
-            entry_at(window, sequence)->later = NONE;
+            entry_at(window, entry->earlier)->later = NONE;
+            entry_at(window, window->index[slot])->earlier = entry->earlier;
         }
         window->end--;
     }
@@ -172,10 +175,12 @@ window_advance(struct window *window, int64_t offset)
         struct entry *entry = entry_at(window, window->first);
         uint64_t slot = slot_of(window, entry->id);
         MR_ASSERT(window->index[slot] == window->first);
-        if (entry->later != NONE)
+        if (entry->later != NONE) {
             window->index[slot] = entry->later;
-        else
+            entry_at(window, entry->later)->earlier = entry->earlier;
+        } else {
             clear_slot(window, slot);
+        }
         window->first++;
     }
 }

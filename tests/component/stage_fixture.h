@@ -25,6 +25,10 @@ struct mill {
     struct validator validator;
     struct mr_stage *stage; /* NULL while stopped */
     struct mr_writer *poster;
+    /* Of the next start; mill_open fills them. */
+    const char *pipeline, *instance;
+    size_t batch_max;
+    int64_t batch_wait_ms, memory_max;
 };
 
 int mill_open(void **state);
@@ -41,12 +45,16 @@ int mill_step(struct mill *mill, struct mr_err *err);
 /* id: an Idempotency-Key's hash, or NULL for a record of a native producer. */
 void mill_post(struct mill *mill, int32_t partition, const char *id, const char *value);
 void mill_post_raw(struct mill *mill, struct mr_slice value, struct mr_slice header);
+void mill_post_with(struct mill *mill, const Millrace__V1__Provenance *provenance,
+                    const char *value);
 char *mill_pin(int index); /* JSON of a pin; the caller frees */
 
 struct mr_counts mill_counts(struct mill *mill);            /* committed, all partitions */
 int64_t mill_records(struct mill *mill, const char *topic); /* visible to read committed */
 /* The codes of all dead letters, joined by blanks; the caller frees. */
 char *mill_dead(struct mill *mill);
+/* The last dead letter; the caller frees. */
+Millrace__V1__DeadLetter *mill_letter(struct mill *mill);
 /* How many of topic's events come from each origin: fails the test if one comes twice. */
 void mill_assert_origins_once(struct mill *mill);
 

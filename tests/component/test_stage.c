@@ -3,6 +3,7 @@
  */
 #include <stdlib.h>
 
+#include "clock/clock.h"
 #include "stage_fixture.h"
 #include "test.h"
 
@@ -48,8 +49,8 @@ run_with_fault(const char *call, int code, unsigned skip)
 static void
 every_call_may_fail_in_turn_and_each_record_is_there_once(void **state)
 {
-    static const char *const calls[] = { "begin",        "produce", "commit",
-                                         "commit-reply", "abort",   "poll" };
+    static const char *const calls[] = { "begin", "produce", "commit", "commit-reply",
+                                         "abort", "poll",    "offsets" };
     static const int codes[] = { MR_E(UNAVAILABLE), MR_E(ABORTED), MR_E(TIMEOUT) };
     (void)state;
     for (size_t c = 0; c < MR_COUNT(calls); c++)
@@ -133,21 +134,8 @@ offsets_that_were_lost_end_the_process_instead_of_doubling(void **state)
     mill_run(mill, 10);
     mill_stop(mill);
     /* The same outputs, a group that knows nothing: as after offsets.retention. */
-    validator_init(&mill->validator, mill->contracts, MILL_WINDOW, mill->metrics);
-    struct mr_stage_options options = { .bus = mill->bus,
-                                        .pipeline = "forgotten",
-                                        .name = "validator",
-                                        .instance = "one",
-                                        .contracts = mill->contracts,
-                                        .input = MR_TOPIC_RAW,
-                                        .outputs = { MR_TOPIC_VALID, MR_TOPIC_DEAD },
-                                        .batch_max = 100,
-                                        .memory_max = 1 << 20,
-                                        .handler = &validator_handler,
-                                        .self = &mill->validator,
-                                        .metrics = mill->metrics };
-    assert_int_equal(mr_stage_open(&options, &mill->stage, &err), 0);
-    mill->validator.stage = mill->stage;
+    mill->pipeline = "forgotten";
+    mill_start(mill);
     assert_int_equal(step_until_fatal(mill, &err), MR_E(IDENTITY));
     assert_non_null(strstr(err.text, "would repeat t.pin [0,"));
 }
@@ -196,7 +184,196 @@ the_first_commit_gives_every_partition_an_offset(void **state)
     assert_int_equal(at.committed, 0);
 }
 
+static void
+the_start_of_an_idle_partition_is_committed_though_the_first_try_got_no_answer(void **state)
+{
+    struct mill *mill = *state;
+    struct mr_err fault = { .code = MR_E(TIMEOUT), .remedy = MR_RETRY, .text = "no answer" };
+    struct mr_err err = { 0 };
+    mill_topics(mill, 0);
+    mr_bus_memory_fault(mill->bus, "commit", 0, 1, &fault);
+    mill_start(mill);
+    for (int i = 0; i < 400; i++)
+        (void)mill_step(mill, &err);
+    struct mr_offsets at = { .topic = MILL_RAW, .partition = 1 };
+    assert_int_equal(mr_bus_offsets(mill->bus, MILL_GROUP, &at, 1, 1000, &err), 0);
+    assert_int_equal(at.committed, 0);
+}
+
+/* Aborted outputs stay in their log: a group without offsets must not take them for its past. */
+static void
+a_crash_before_the_first_commit_does_not_look_like_lost_offsets(void **state)
+{
+    (void)state;
+    for (unsigned skip = 0; skip < 3; skip++) {
+        void *own = NULL;
+        struct mr_err fault = { .code = MR_E(TIMEOUT), .remedy = MR_RETRY, .text = "no answer" };
+        struct mr_err err = { 0 };
+        (void)mill_open(&own);
+        struct mill *mill = own;
+        mill_topics(mill, 0);
+        post_pins(mill, 10);
+        mr_bus_memory_fault(mill->bus, "commit", skip, 1, &fault);
+        mill_start(mill);
+        while (mill_step(mill, &err) >= 0)
+            continue;
+        assert_string_equal(err.text, "no answer");
+        mill_crash(mill);
+        mill_start(mill);
+        mill_run(mill, 10);
+        assert_all_once(mill, 10);
+        (void)mill_close(&own);
+    }
+}
+
+/* The end of a topic may lie behind a marker; "committed" has to reach it all the same. */
+static void
+an_end_behind_a_marker_is_committed_after_a_commit_without_answer(void **state)
+{
+    struct mill *mill = *state;
+    struct mr_err fault = { .code = MR_E(TIMEOUT), .remedy = MR_RETRY, .text = "no answer" };
+    struct mr_err err = { 0 };
+    struct mr_writer *writer = NULL;
+    struct mr_writer_options options = { .transactional_id = "poster", .queue_bytes_max = 1 << 20 };
+    struct mr_message pin = { .topic = MILL_RAW, .value = MR_SLICE("{\"index\":1}") };
+    mill_topics(mill, 0);
+    mill->batch_max = 1;
+    mill_start(mill);
+    for (int i = 0; i < 20; i++)
+        (void)mill_step(mill, &err);
+    mr_bus_memory_fault(mill->bus, "commit-reply", 1, 1, &fault);
+    assert_int_equal(mr_writer_open(mill->bus, &options, &writer, &err), 0);
+    assert_int_equal(mr_writer_begin(writer, &err), 0);
+    assert_int_equal(mr_writer_produce(writer, &pin, &err), 0);
+    assert_int_equal(mr_writer_commit(writer, NULL, NULL, 0, 1000, &err), 0);
+    mr_writer_close(writer);
+    for (int i = 0; i < 500; i++)
+        (void)mill_step(mill, &err);
+    struct mr_offsets at = { .topic = MILL_RAW };
+    assert_int_equal(mr_bus_offsets(mill->bus, MILL_GROUP, &at, 1, 1000, &err), 0);
+    assert_int_equal(at.end, 2);
+    assert_int_equal(at.committed, 2);
+}
+
 /* ---- LAW 13, readiness ---- */
+
+static void
+a_tenant_without_outputs_does_not_stop_the_others(void **state)
+{
+    struct mill *mill = *state;
+    struct mr_err err = { 0 };
+    const char *why = NULL;
+    const struct mr_topic_spec lonely = { "lonely.pin", 1, 1, NULL };
+    assert_int_equal(mr_bus_create(mill->bus, &lonely, 1, 1000, &err), 0);
+    mill_topics(mill, 0);
+    mill_start(mill);
+    post_pins(mill, 4);
+    mill_run(mill, 4);
+    assert_false(mr_stage_ready(mill->stage, &why));
+    assert_non_null(strstr(why, "lonely.pin."));
+}
+
+static void
+between_two_assignments_it_is_not_ready(void **state)
+{
+    struct mill *mill = *state;
+    struct mr_err err = { 0 };
+    const char *why = NULL;
+    mill_topics(mill, 0);
+    mill_start(mill);
+    post_pins(mill, 4);
+    mill_run(mill, 4);
+    assert_true(mr_stage_ready(mill->stage, &why));
+    mr_bus_memory_rebalance(mill->bus, MILL_GROUP, false);
+    assert_int_equal(mill_step(mill, &err), 0); /* gives back */
+    assert_false(mr_stage_ready(mill->stage, &why));
+    assert_string_equal(why, "no assignment yet");
+    assert_int_equal(mill_step(mill, &err), 0);
+    assert_true(mr_stage_ready(mill->stage, &why));
+}
+
+/* The largest of all partitions. */
+static int64_t
+lag_seconds(struct mill *mill)
+{
+    static const char mark[] = "\"lag_seconds\":";
+    MR_CLEANUP(mr_buf_fini) struct mr_buf json;
+    int64_t most = -1;
+    mr_buf_init(&json, 1 << 20);
+    mr_stage_status(mill->stage, &json);
+    for (const char *at = json.data; (at = strstr(at, mark)) != NULL; at += strlen(mark)) {
+        int64_t one = atoll(at + strlen(mark));
+        most = one > most ? one : most;
+    }
+    return most;
+}
+
+static void
+a_record_that_has_just_come_is_not_as_old_as_the_one_before_it(void **state)
+{
+    struct mill *mill = *state;
+    struct mr_err err = { 0 };
+    mill->batch_max = 1;
+    mill_topics(mill, 0);
+    mill_start(mill);
+    post_pins(mill, 2);
+    mill_run(mill, 2);
+    for (int i = 0; i < 5; i++)
+        (void)mill_step(mill, &err);
+    mr_clock_hold(mr_now_ms(), mr_wall_us());
+    mr_clock_crank(3600 * 1000);
+    (void)mill_step(mill, &err);
+    assert_int_equal(lag_seconds(mill), 0);
+    mr_clock_crank(2000);
+    post_pins(mill, 2);
+    mr_clock_crank(2000);
+    (void)mill_step(mill, &err); /* takes one of the two */
+    int64_t seconds = lag_seconds(mill);
+    mr_clock_release();
+    assert_in_range(seconds, 1, 10);
+}
+
+static void
+a_partition_that_is_held_shows_how_long_it_waits(void **state)
+{
+    struct mill *mill = *state;
+    struct mr_err err = { 0 };
+    const struct mr_topic_spec raw = { MILL_RAW, MILL_PARTS, 1, NULL };
+    mr_clock_hold(mr_now_ms(), mr_wall_us());
+    assert_int_equal(mr_bus_create(mill->bus, &raw, 1, 1000, &err), 0);
+    post_pins(mill, 4);
+    mill_start(mill);
+    for (int i = 0; i < 30; i++) {
+        mr_clock_crank(1000);
+        (void)mill_step(mill, &err);
+    }
+    int64_t seconds = lag_seconds(mill);
+    mr_clock_release();
+    assert_in_range(seconds, 20, 40);
+}
+
+static void
+a_batch_is_bounded_in_bytes_too(void **state)
+{
+    struct mill *mill = *state;
+    struct mr_err err = { 0 };
+    char *title = mr_alloc(40001);
+    memset(title, 'x', 40000);
+    char *pin = mr_printf("{\"index\":1,\"title\":\"%s\"}", title);
+    mill->batch_max = 1000;
+    mill->batch_wait_ms = 1000;
+    mill->memory_max = 2 << 20;
+    mill_topics(mill, 0);
+    mill_start(mill);
+    mill_post(mill, 1, NULL, "{\"index\":1}");
+    mill_run(mill, 1);
+    for (int i = 0; i < 10; i++)
+        mill_post(mill, 0, NULL, pin);
+    (void)mill_step(mill, &err);
+    assert_int_equal(mill_counts(mill).in, 11); /* no second was waited for */
+    free(pin);
+    free(title);
+}
 
 static void
 an_input_waits_until_its_outputs_are_there(void **state)
@@ -259,6 +436,22 @@ main(void)
                                         mill_open, mill_close),
         cmocka_unit_test_setup_teardown(the_first_commit_gives_every_partition_an_offset, mill_open,
                                         mill_close),
+        cmocka_unit_test_setup_teardown(
+            the_start_of_an_idle_partition_is_committed_though_the_first_try_got_no_answer,
+            mill_open, mill_close),
+        cmocka_unit_test(a_crash_before_the_first_commit_does_not_look_like_lost_offsets),
+        cmocka_unit_test_setup_teardown(
+            an_end_behind_a_marker_is_committed_after_a_commit_without_answer, mill_open,
+            mill_close),
+        cmocka_unit_test_setup_teardown(a_tenant_without_outputs_does_not_stop_the_others,
+                                        mill_open, mill_close),
+        cmocka_unit_test_setup_teardown(between_two_assignments_it_is_not_ready, mill_open,
+                                        mill_close),
+        cmocka_unit_test_setup_teardown(
+            a_record_that_has_just_come_is_not_as_old_as_the_one_before_it, mill_open, mill_close),
+        cmocka_unit_test_setup_teardown(a_partition_that_is_held_shows_how_long_it_waits, mill_open,
+                                        mill_close),
+        cmocka_unit_test_setup_teardown(a_batch_is_bounded_in_bytes_too, mill_open, mill_close),
         cmocka_unit_test_setup_teardown(an_input_waits_until_its_outputs_are_there, mill_open,
                                         mill_close),
         cmocka_unit_test_setup_teardown(two_of_one_name_do_not_both_work, mill_open, mill_close),

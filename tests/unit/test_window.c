@@ -133,6 +133,30 @@ memory_stays_bounded_by_the_reach(void **state)
     window_free(window);
 }
 
+/* With a walk along the chain each time this would take hours. */
+static void
+an_id_that_always_comes_again_costs_no_more_each_time(void **state)
+{
+    (void)state;
+    enum { TIMES = 1000000 };
+    struct window *window = window_new(TIMES);
+    uint8_t id[WINDOW_ID_BYTES];
+    uint64_t value;
+    id_of(1, id);
+
+    for (int64_t i = 0; i < TIMES; i++)
+        window_add(window, id, i, (uint64_t)i);
+    window_rewind(window, TIMES / 2);
+    for (int64_t i = TIMES / 2; i < TIMES; i++)
+        window_add(window, id, i, (uint64_t)i);
+    assert_true(window_find(window, id, TIMES, &value));
+    assert_true(value == 0);
+    window_advance(window, TIMES + 10);
+    assert_true(window_find(window, id, TIMES + 1, &value));
+    assert_true(value == 10);
+    window_free(window);
+}
+
 int
 main(void)
 {
@@ -140,6 +164,7 @@ main(void)
         cmocka_unit_test(decides_like_its_definition_through_commits_and_aborts),
         cmocka_unit_test(a_record_read_again_after_an_abort_is_no_repeat_of_itself),
         cmocka_unit_test(reach_is_exact_at_its_edge),
+        cmocka_unit_test(an_id_that_always_comes_again_costs_no_more_each_time),
         cmocka_unit_test(memory_stays_bounded_by_the_reach),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
