@@ -112,9 +112,20 @@ claim_offer(struct kafka_reader *reader, struct mr_err *err)
     reader->metadata = rd_kafka_consumer_group_metadata(reader->client.rk);
     if (reader->metadata == NULL)
         return 0;
-    int confirmed = kafka_group_confirms(bus, reader->metadata, reader->offer, LOOK_UP_MS, err);
+    MR_CLEANUP(kafka_list_freep)
+    rd_kafka_topic_partition_list_t *held = rd_kafka_topic_partition_list_new(0);
+    int confirmed =
+        kafka_group_confirms(bus, reader->metadata, reader->offer, held, LOOK_UP_MS, err);
     if (confirmed <= 0)
         return confirmed;
+    if (!reader->is_covered) { /* once: later topics librdkafka sees coming */
+        int covered = kafka_group_covers(reader, held, LOOK_UP_MS, err);
+        if (covered < 0)
+            return covered;
+        reader->is_covered = true;
+        if (covered == 0)
+            return kafka_group_join_again(reader, err);
+    }
     if (kafka_part_offsets(bus, reader->group, parts, count, LOOK_UP_MS, err) < 0)
         return mr_fail_in(err, "assignment of group %s", reader->group);
     kafka_list_freep(&reader->offer);

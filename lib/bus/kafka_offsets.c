@@ -326,27 +326,37 @@ same_parts(const rd_kafka_topic_partition_list_t *a, const rd_kafka_topic_partit
     return true;
 }
 
+static void
+add_all(rd_kafka_topic_partition_list_t *list, const rd_kafka_topic_partition_list_t *parts)
+{
+    for (int i = 0; parts != NULL && i < parts->cnt; i++)
+        (void)rd_kafka_topic_partition_list_add(list, parts->elems[i].topic,
+                                                parts->elems[i].partition);
+}
+
 static bool
 confirms(const rd_kafka_ConsumerGroupDescription_t *group, const char *member,
-         const rd_kafka_topic_partition_list_t *parts)
+         const rd_kafka_topic_partition_list_t *parts, rd_kafka_topic_partition_list_t *held)
 {
     size_t members = rd_kafka_ConsumerGroupDescription_member_count(group);
+    bool confirmed = false;
     if (rd_kafka_ConsumerGroupDescription_state(group) != RD_KAFKA_CONSUMER_GROUP_STATE_STABLE)
         return false;
     for (size_t i = 0; i < members; i++) {
         const rd_kafka_MemberDescription_t *at = rd_kafka_ConsumerGroupDescription_member(group, i);
+        const rd_kafka_topic_partition_list_t *its =
+            rd_kafka_MemberAssignment_partitions(rd_kafka_MemberDescription_assignment(at));
+        add_all(held, its);
         if (strcmp(rd_kafka_MemberDescription_consumer_id(at), member) == 0)
-            return same_parts(
-                rd_kafka_MemberAssignment_partitions(rd_kafka_MemberDescription_assignment(at)),
-                parts);
+            confirmed = same_parts(its, parts);
     }
-    return false;
+    return confirmed;
 }
 
 int
 kafka_group_confirms(struct kafka_bus *bus, const rd_kafka_consumer_group_metadata_t *metadata,
-                     const rd_kafka_topic_partition_list_t *parts, int timeout_ms,
-                     struct mr_err *err)
+                     const rd_kafka_topic_partition_list_t *parts,
+                     rd_kafka_topic_partition_list_t *held, int timeout_ms, struct mr_err *err)
 {
     const char *group = rd_kafka_consumer_group_metadata_group_id(metadata);
     /* Asked first: descriptions would pile up while no broker is there. */
@@ -371,5 +381,6 @@ kafka_group_confirms(struct kafka_bus *bus, const rd_kafka_consumer_group_metada
     const rd_kafka_error_t *error = rd_kafka_ConsumerGroupDescription_error(all[0]);
     if (error != NULL)
         return kafka_fail(err, &bus->client, rd_kafka_error_code(error), "group %s", group);
-    return confirms(all[0], rd_kafka_consumer_group_metadata_member_id(metadata), parts) ? 1 : 0;
+    const char *member = rd_kafka_consumer_group_metadata_member_id(metadata);
+    return confirms(all[0], member, parts, held) ? 1 : 0;
 }

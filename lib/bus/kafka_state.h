@@ -90,10 +90,11 @@ int kafka_offsets(struct mr_bus *bus, const char *group, struct mr_offsets *offs
 /* Fills everything but start of the parts; for takeover. */
 int kafka_part_offsets(struct kafka_bus *bus, const char *group, struct mr_part *parts,
                        size_t count, int timeout_ms, struct mr_err *err);
-/* 1: the group is settled and exactly these parts are the member's; 0: not so now. */
+/* 1: the group is settled and exactly these parts are the member's, and what all members hold is
+ * added to held; 0: not so now. */
 int kafka_group_confirms(struct kafka_bus *bus, const rd_kafka_consumer_group_metadata_t *metadata,
-                         const rd_kafka_topic_partition_list_t *parts, int timeout_ms,
-                         struct mr_err *err);
+                         const rd_kafka_topic_partition_list_t *parts,
+                         rd_kafka_topic_partition_list_t *held, int timeout_ms, struct mr_err *err);
 
 /* kafka_reader.c */
 int kafka_reader_open(struct mr_bus *bus, const struct mr_reader_options *options,

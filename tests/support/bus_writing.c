@@ -441,6 +441,30 @@ static_member_comes_back_to_its_partitions_without_a_rebalance(void **state)
 }
 
 static void
+static_member_that_comes_back_finds_topics_made_meanwhile(void **state)
+{
+    struct mr_bus *bus = *state;
+    const char *prefix = tool_name("away"), *group = tool_name("g");
+    char pattern[128], names[2][128];
+    (void)snprintf(pattern, sizeof(pattern), "^%s\\.[a-z]{1,3}$", prefix);
+    (void)snprintf(names[0], sizeof(names[0]), "%s.geo", prefix);
+    (void)snprintf(names[1], sizeof(names[1]), "%s.pin", prefix);
+    struct mr_topic_spec specs[2] = { { .name = names[0], .partitions = 1, .replicas = 1 },
+                                      { .name = names[1], .partitions = 1, .replicas = 1 } };
+    struct member member;
+    TOOL_OK(mr_bus_create(bus, &specs[0], 1, WAIT_MS, &oops));
+    member_open(&member, bus, group, "one", pattern);
+    member_wait_assigned(&member);
+    member_close(&member);
+    TOOL_OK(mr_bus_create(bus, &specs[1], 1, WAIT_MS, &oops));
+    tool_fill(bus, names[1], 0, 1);
+    member_open(&member, bus, group, "one", pattern);
+    member_wait_records(&member, 1);
+    assert_int_equal(member.parts_count, 2);
+    member_close(&member);
+}
+
+static void
 reader_of_a_name_fences_an_older_one(void **state)
 {
     struct mr_bus *bus = *state;
@@ -524,6 +548,7 @@ const struct CMUnitTest bus_writing[] = {
     cmocka_unit_test(joining_member_takes_its_share_after_the_first_gave_it_back),
     cmocka_unit_test(commit_is_good_until_release_and_stale_after_it),
     cmocka_unit_test(static_member_comes_back_to_its_partitions_without_a_rebalance),
+    cmocka_unit_test(static_member_that_comes_back_finds_topics_made_meanwhile),
     cmocka_unit_test(reader_of_a_name_fences_an_older_one),
     cmocka_unit_test(pattern_finds_topics_that_are_made_later),
     cmocka_unit_test(pause_ends_when_the_group_assigns_anew),
