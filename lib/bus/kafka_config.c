@@ -266,6 +266,8 @@ static int
 put_setting(struct kafka_config *ret, const struct kafka_setting *setting, struct mr_err *err)
 {
     const char *name = setting->name, *value = setting->value;
+    if (name[0] == '\0')
+        return refuse(ret, setting, "there is no name behind " REST_PREFIX, err);
     if (is_skipped(name))
         return 0;
     if (strcmp(name, "sasl.jaas.config") == 0)

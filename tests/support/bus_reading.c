@@ -227,7 +227,7 @@ static void
 seek_drops_what_was_prefetched(void **state)
 {
     struct mr_bus *bus = *state;
-    enum { COUNT = 3000, ROUNDS = 200 };
+    enum { COUNT = 3000, ROUNDS = 60 };
     const char *topic = tool_topic(bus, 1, NULL);
     tool_fill(bus, topic, 0, COUNT);
     struct member member;
