@@ -14,7 +14,7 @@ mill_open(void **state)
     struct mr_err err = { 0 };
     struct mill *mill = mr_alloc(sizeof(*mill));
     char *kinds = mr_printf("%s/kinds", getenv("MILLRACE_BUILD"));
-    struct mr_metric *table =
+    struct mr_metric *table = mill->table =
         mr_alloc((mr_stage_metrics_count + validator_metrics_count) * sizeof(*table));
     memcpy(table, mr_stage_metrics, mr_stage_metrics_count * sizeof(*table));
     memcpy(table + mr_stage_metrics_count, validator_metrics,
@@ -41,6 +41,8 @@ mill_close(void **state)
     mr_writer_close(mill->poster);
     mr_contracts_close(mill->contracts);
     mr_bus_close(mill->bus);
+    mr_metrics_close(mill->metrics);
+    free(mill->table);
     free(mill);
     return 0;
 }

@@ -21,6 +21,7 @@ enum { MILL_PARTS = 2, MILL_WINDOW = 1000 };
 struct mill {
     struct mr_bus *bus;
     struct mr_contracts *contracts;
+    struct mr_metric *table;
     struct mr_metrics *metrics;
     struct validator validator;
     struct mr_stage *stage; /* NULL while stopped */

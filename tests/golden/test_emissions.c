@@ -55,8 +55,9 @@ static void
 every_real_record_is_good_and_can_be_cleaned(void **state)
 {
     (void)state;
-    MR_CLEANUP(mr_freep)
-    char *path = mr_printf("%s/../shared/data/emissions_seed100.ndjson", getenv("MILLRACE_SOURCE"));
+    char path[4096];
+    (void)snprintf(path, sizeof(path), "%s/../shared/data/emissions_seed100.ndjson",
+                   getenv("MILLRACE_SOURCE"));
     FILE *file = fopen(path, "re");
     if (file == NULL) {
         print_message("%s is not there: nothing was shown\n", path);
