@@ -107,7 +107,8 @@ static void
 add_lag(struct status *s, int stage, const struct mr_offsets *at)
 {
     int64_t next = at->committed == MR_NO_OFFSET ? at->log_start : at->committed;
-    struct lag lag = { stage, at->topic, at->partition, at->end - next, 0 };
+    int64_t records = at->end > next ? at->end - next : 0;
+    struct lag lag = { stage, at->topic, at->partition, records, 0 };
     if (lag.records > 0)
         lag.seconds = waiting_seconds(s, at->topic, at->partition, next);
     s->lags = mr_realloc(s->lags, (s->lags_count + 1) * sizeof(*s->lags));
@@ -121,7 +122,7 @@ add_offsets(struct status *s, int stage, struct flow *flow, const struct mr_offs
     struct mr_counts counts = { 0 };
     int64_t next = at->committed == MR_NO_OFFSET ? 0 : at->committed;
     add_lag(s, stage, at);
-    if (stage == 0)
+    if (stage == 0 && at->end > next) /* the end may have been asked for a moment earlier */
         flow->waiting += at->end - next;
     if (stage == 2 || at->committed == MR_NO_OFFSET)
         return 0;
