@@ -148,7 +148,7 @@ open_parts(struct process *p, struct mr_service *service, struct mr_err *err)
         .outputs = { MR_TOPIC_CLEAN, MR_TOPIC_DEAD },
         .batch_max = (size_t)p->options.batch_max,
         .batch_wait_ms = p->options.batch_wait_ms,
-        .memory_max = common->memory / 2,
+        .memory_max = common->memory / 3, /* queued bytes take about twice their size */
         .handler = &cleaner_handler,
         .self = &p->cleaner,
         .metrics = mr_service_metrics(service),

@@ -111,7 +111,7 @@ open_parts(struct process *p, struct mr_service *service, struct mr_err *err)
         .batch_max = (size_t)p->options.batch_max,
         .batch_wait_ms = p->options.batch_wait_ms,
         .look_back = p->options.repeat_window,
-        .memory_max = common->memory,
+        .memory_max = common->memory / 2, /* queued bytes take about twice their size */
         .handler = &validator_handler,
         .self = &p->validator,
         .metrics = mr_service_metrics(service),
