@@ -229,7 +229,7 @@ log_in(const char *config, struct mr_err *ret_err)
     char path[2 * BROKER_TEXT_MAX], address[64];
     const char *id;
     (void)snprintf(address, sizeof(address), "127.0.0.1:%d",
-                   atoi(strchr(broker.bootstrap, ':') + 1) + 2);
+                   (int)strtol(strchr(broker.bootstrap, ':') + 1, NULL, 10) + 2);
     write_config(path, sizeof(path), config);
     MR_CLEANUP(mr_bus_closep) struct mr_bus *bus = open_bus_at(address, path);
     *ret_err = (struct mr_err){ 0 };
