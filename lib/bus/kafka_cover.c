@@ -1,12 +1,17 @@
 /*
  * Whether a group holds all that its subscription means. librdkafka has the group assign anew when
- * topics change while it looks. But a static member that comes back is given by the broker what it
- * held before, and topics that were made meanwhile are there from its first look on: nobody would
- * ever read them.
+ * topics change while it looks. But a static member that comes back, or whose broker comes back, is
+ * given what it held before: topics that were made meanwhile are no change to it, and nobody would
+ * ever read them. So each assignment is looked at, and one with gaps is asked for again: at once,
+ * then ever more rarely, as a leader that may not see a topic never assigns it.
  */
 #include <regex.h>
 
 #include "bus/kafka_reader_state.h"
+#include "clock/clock.h"
+
+/* The least is more than other members need to see a new topic themselves. */
+enum { GAP_MS_MIN = 3000, GAP_MS_MAX = 300000 };
 
 static bool
 matches(const char *pattern, const char *topic)
@@ -64,8 +69,8 @@ holds_all(rd_kafka_topic_partition_list_t *held, rd_kafka_topic_partition_list_t
 }
 
 int
-kafka_group_covers(struct kafka_reader *reader, rd_kafka_topic_partition_list_t *held,
-                   int timeout_ms, struct mr_err *err)
+kafka_group_look_for_gaps(struct kafka_reader *reader, rd_kafka_topic_partition_list_t *held,
+                          int timeout_ms, struct mr_err *err)
 {
     struct kafka_client *client = &reader->client.bus->client;
     MR_CLEANUP(kafka_list_freep) rd_kafka_topic_partition_list_t *subscription = NULL;
@@ -79,20 +84,34 @@ kafka_group_covers(struct kafka_reader *reader, rd_kafka_topic_partition_list_t 
     MR_CLEANUP(kafka_list_freep)
     rd_kafka_topic_partition_list_t *meant = meant_parts(subscription, metadata);
     rd_kafka_metadata_destroy(metadata);
-    return holds_all(held, meant) ? 1 : 0;
+    if (holds_all(held, meant)) {
+        reader->gap_due_ms = reader->gap_wait_ms = 0;
+        return 0;
+    }
+    int wait_ms = reader->gap_wait_ms;
+    reader->gap_due_ms = mr_now_ms() + wait_ms;
+    reader->gap_wait_ms = wait_ms == 0               ? GAP_MS_MIN
+                          : wait_ms < GAP_MS_MAX / 2 ? wait_ms * 2
+                                                     : GAP_MS_MAX;
+    return 0;
 }
 
+/* To give the subscription up and take it up again makes the leader's broker call all members to a
+ * new assignment; to subscribe to the same once more does nothing. */
 int
-kafka_group_join_again(struct kafka_reader *reader, struct mr_err *err)
+kafka_group_close_gaps(struct kafka_reader *reader, struct mr_err *err)
 {
+    if (reader->gap_due_ms == 0 || reader->claim != OWNING || reader->going ||
+        mr_now_ms() < reader->gap_due_ms)
+        return 0;
     MR_CLEANUP(kafka_list_freep) rd_kafka_topic_partition_list_t *subscription = NULL;
     rd_kafka_resp_err_t code = rd_kafka_subscription(reader->client.rk, &subscription);
-    kafka_list_freep(&reader->offer);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         code = rd_kafka_unsubscribe(reader->client.rk);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         code = rd_kafka_subscribe(reader->client.rk, subscription);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
         return kafka_fail(err, &reader->client, code, "subscription of group %s", reader->group);
+    reader->gap_due_ms = 0;
     return 0;
 }

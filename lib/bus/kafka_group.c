@@ -118,14 +118,8 @@ claim_offer(struct kafka_reader *reader, struct mr_err *err)
         kafka_group_confirms(bus, reader->metadata, reader->offer, held, LOOK_UP_MS, err);
     if (confirmed <= 0)
         return confirmed;
-    if (!reader->is_covered) { /* once: later topics librdkafka sees coming */
-        int covered = kafka_group_covers(reader, held, LOOK_UP_MS, err);
-        if (covered < 0)
-            return covered;
-        reader->is_covered = true;
-        if (covered == 0)
-            return kafka_group_join_again(reader, err);
-    }
+    if (kafka_group_look_for_gaps(reader, held, LOOK_UP_MS, err) < 0)
+        return err->code;
     if (kafka_part_offsets(bus, reader->group, parts, count, LOOK_UP_MS, err) < 0)
         return mr_fail_in(err, "assignment of group %s", reader->group);
     kafka_list_freep(&reader->offer);
@@ -167,7 +161,7 @@ check_fatal(struct kafka_reader *reader, struct mr_err *err)
 int
 kafka_group_tell(struct kafka_reader *reader, struct mr_batch *ret, struct mr_err *err)
 {
-    if (check_fatal(reader, err) < 0)
+    if (check_fatal(reader, err) < 0 || kafka_group_close_gaps(reader, err) < 0)
         return err->code;
     if (reader->going) {
         reader->lost = reader->lost || is_outdated(reader);

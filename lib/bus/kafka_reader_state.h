@@ -27,7 +27,9 @@ struct kafka_reader {
     /* Recorded by the rebalance callback, told by poll. */
     rd_kafka_topic_partition_list_t *offer; /* an assignment not told yet; or NULL */
     bool going, lost;                       /* the claim must be given back; it is gone already */
-    bool is_covered;                        /* all topics of the subscription were seen held */
+
+    int64_t gap_due_ms; /* when to have the group assign anew, as it misses partitions; 0: never */
+    int gap_wait_ms;    /* before the next time, if that does not help */
 
     enum claim claim;
     struct mr_part *parts; /* of the claim */
@@ -56,11 +58,12 @@ int kafka_group_release(struct mr_reader *reader, struct mr_err *err);
 int kafka_group_stale(const struct kafka_reader *reader, struct mr_err *err);
 void kafka_group_close(struct kafka_reader *reader);
 /* kafka_cover.c */
-/* 1: held is all that the subscription means now; 0: something is missing; or an error. */
-int kafka_group_covers(struct kafka_reader *reader, rd_kafka_topic_partition_list_t *held,
-                       int timeout_ms, struct mr_err *err);
-/* Drops the offer and has the group assign anew. */
-int kafka_group_join_again(struct kafka_reader *reader, struct mr_err *err);
+/* Looks whether held, by all members, is all that the subscription means now; else a time is set.
+ */
+int kafka_group_look_for_gaps(struct kafka_reader *reader, rd_kafka_topic_partition_list_t *held,
+                              int timeout_ms, struct mr_err *err);
+/* Has the group assign anew when that time has come. */
+int kafka_group_close_gaps(struct kafka_reader *reader, struct mr_err *err);
 /* kafka_reader.c */
 void kafka_reader_drop(struct kafka_reader *reader);   /* lent messages */
 void kafka_reader_forget(struct kafka_reader *reader); /* and slots */
