@@ -7,7 +7,6 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
 
 #include "clock/clock.h"
 #include "millrace/v1/rpc.pb-c.h"
@@ -195,8 +194,9 @@ cursor_fail(struct cursor *cursor, int status, const char *message)
     struct answers *answers = cursor->answers;
     pthread_mutex_lock(&answers->lock);
     cursor->has_ended = true;
-    cursor->status = status;
-    (void)snprintf(cursor->message, sizeof(cursor->message), "%s", message);
+    cursor->status = answers->is_closing ? MR_RPC_UNAVAILABLE : status;
+    (void)snprintf(cursor->message, sizeof(cursor->message), "%s",
+                   answers->is_closing ? "the query service is stopping" : message);
     (void)cursor_serve(cursor);
     pthread_mutex_unlock(&answers->lock);
 }
@@ -231,86 +231,6 @@ answers_take(struct answers *answers)
 }
 
 /* ---- jobs ---- */
-
-void
-job_free(struct job *job)
-{
-    if (job == NULL)
-        return;
-    for (size_t i = 0; i < job->tables_count; i++) {
-        struct job_table *table = &job->tables[i];
-        for (size_t j = 0; j < table->tail_count; j++)
-            shared_drop(table->tail[j]);
-        free(table->tail);
-        snapshot_drop(table->snapshot);
-        free(table->name);
-        free(table->alias);
-    }
-    free(job->tables);
-    free(job->sql);
-    free(job);
-}
-
-/* Pins a table when the text names it, or may: a name that only stands in a literal costs little.
- */
-static int
-pin_table(struct query *q, struct job *job, struct table *table, const char *tenant,
-          struct mr_err *err)
-{
-    bool is_plain = strcmp(table->tenant, tenant) == 0;
-    if (strcasestr(job->sql, table->name) == NULL &&
-        (!is_plain || strcasestr(job->sql, table->kind) == NULL))
-        return 0;
-    if (table->trouble[0] != '\0')
-        return mr_fail(err, MR_E(CORRUPT), MR_REJECT, "table %s: %s", table->name, table->trouble);
-    if (table->snapshot == NULL)
-        return mr_fail(err, MR_E(UNAVAILABLE), MR_RETRY, "table %s is being opened; ask again",
-                       table->name);
-    struct job_table *pinned = &job->tables[job->tables_count++];
-    *pinned = (struct job_table){ .name = mr_strdup(table->name),
-                                  .alias = is_plain ? mr_strdup(table->kind) : NULL,
-                                  .schema = table->schema,
-                                  .key = table->key,
-                                  .snapshot = snapshot_hold(table->snapshot) };
-    return tail_share(q, table, &pinned->tail, &pinned->tail_count, err);
-}
-
-/* The tenant whose plain kind names stand for tables: the asked one, or the only one there is. */
-static const char *
-tenant_of(const struct query *q, const char *asked)
-{
-    if (asked[0] != '\0')
-        return asked;
-    const char *only = "";
-    for (size_t i = 0; i < q->tables_count; i++) {
-        if (only[0] != '\0' && strcmp(only, q->tables[i]->tenant) != 0)
-            return "";
-        only = q->tables[i]->tenant;
-    }
-    return only;
-}
-
-static int
-make_job(struct query *q, const Millrace__V1__RunRequest *request, struct job **ret,
-         struct mr_err *err)
-{
-    struct job *job = mr_alloc(sizeof(*job));
-    const char *tenant = tenant_of(q, request->tenant);
-    uint64_t rows_max = (uint64_t)q->options.rows_max;
-
-    job->sql = mr_strdup(request->sql);
-    job->rows_max =
-        request->rows_max > 0 && request->rows_max < rows_max ? request->rows_max : rows_max;
-    job->tables = mr_alloc((q->tables_count + 1) * sizeof(*job->tables));
-    for (size_t i = 0; i < q->tables_count; i++) {
-        if (pin_table(q, job, q->tables[i], tenant, err) != 0) {
-            job_free(job);
-            return err->code;
-        }
-    }
-    *ret = job;
-    return 0;
-}
 
 static bool
 has_pinned(const struct job *job, const struct table *table)
@@ -402,9 +322,9 @@ call_run(struct query *q, struct mr_rpc_call *call)
     if (request == NULL || request->sql[0] == '\0' || strlen(request->sql) > SQL_BYTES_MAX) {
         reply_status(call, MR_RPC_INVALID_ARGUMENT,
                      "Run wants a RunRequest with sql of 1 byte to 1 MiB");
-    } else if (!q->is_surveyed) {
+    } else if (q->surveyed_us == 0) {
         reply_status(call, MR_RPC_UNAVAILABLE, "the tables are being looked up; ask again");
-    } else if (make_job(q, request, &job, &err) != 0) {
+    } else if (job_make(q, request, &job, &err) != 0) {
         reply_status(call, status_of(&err), err.text);
     } else {
         enqueue(q, call, job);
@@ -554,7 +474,7 @@ answers_open(struct query *q, struct mr_err *err)
     pthread_cond_init(&answers->changed, NULL);
     q->answers = answers;
     for (int64_t i = 0; i < q->options.sql_processes; i++)
-        answers->runners[answers->runners_count++] = runner_start(&q->options, answers);
+        answers->runners[answers->runners_count++] = runner_start(&q->options, answers, (size_t)i);
     return 0;
 }
 

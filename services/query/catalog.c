@@ -7,12 +7,13 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "clock/clock.h"
 #include "letter/letter.h"
 #include "query.h"
 
-enum { ASK_MS_MAX = 3000 };
+enum { ASK_MS_MAX = 3000, STALE_MS = 4000 };
 
 struct refresh {
     struct mr_job job;
@@ -24,7 +25,7 @@ struct refresh {
     size_t topics_count;
     struct mr_offsets *ends; /* of each lane, asked at asked_us */
     size_t ends_count;
-    int64_t asked_us;
+    int64_t asked_us; /* before the bus was asked; 0: it did not answer */
 };
 
 /* ---- snapshots ---- */
@@ -36,18 +37,37 @@ snapshot_hold(struct snapshot *snapshot)
     return snapshot;
 }
 
+/* Both name their files in the order they were added, and seldom is one gone. */
+static void
+delete_gone(const struct snapshot *snapshot, const struct snapshot *successor)
+{
+    for (size_t i = 0, next = 0; i < snapshot->files_count; i++) {
+        size_t j = next;
+        while (j < successor->files_count && strcmp(snapshot->files[i], successor->files[j]) != 0)
+            j++;
+        if (j < successor->files_count)
+            next = j + 1;
+        else
+            (void)unlink(snapshot->files[i]);
+    }
+}
+
 void
 snapshot_drop(struct snapshot *snapshot)
 {
-    if (snapshot == NULL || atomic_fetch_sub(&snapshot->holders, 1) > 1)
-        return;
-    for (size_t i = 0; i < snapshot->files_count; i++)
-        free(snapshot->files[i]);
-    free(snapshot->files);
-    free(snapshot->parts);
-    if (snapshot->schema.count > 0)
-        mr_schema_fini(&snapshot->schema);
-    free(snapshot);
+    while (snapshot != NULL && atomic_fetch_sub(&snapshot->holders, 1) == 1) {
+        struct snapshot *successor = snapshot->successor;
+        if (successor != NULL)
+            delete_gone(snapshot, successor);
+        for (size_t i = 0; i < snapshot->files_count; i++)
+            free(snapshot->files[i]);
+        free(snapshot->files);
+        free(snapshot->parts);
+        if (snapshot->schema.count > 0)
+            mr_schema_fini(&snapshot->schema);
+        free(snapshot);
+        snapshot = successor;
+    }
 }
 
 static struct snapshot *
@@ -96,11 +116,12 @@ read_snapshot(struct query *q, struct table *table, struct snapshot **ret, struc
         }
         if (result != 0)
             return result;
-    } else {
-        int commits = mr_table_refresh(table->delta, err);
-        if (commits <= 0 && !is_first && table->snapshot->version >= 0)
-            return commits;
+    } else if (mr_table_refresh(table->delta, err) < 0) {
+        return err->code;
     }
+    /* Not by the count of new commits: their files may have failed to come the last time. */
+    if (!is_first && table->snapshot->version == mr_table_version(table->delta))
+        return 0;
     struct snapshot *snapshot = snapshot_new();
     size_t count = 0;
     const struct mr_table_part *parts = mr_table_parts(table->delta, &count);
@@ -119,25 +140,39 @@ read_snapshot(struct query *q, struct table *table, struct snapshot **ret, struc
 }
 
 static int
-run_refresh(struct mr_job *job, struct mr_err *err)
+ask_bus(struct query *q, struct refresh *refresh, struct mr_err *err)
 {
-    struct refresh *refresh = (struct refresh *)job;
-    struct query *q = refresh->q;
-
+    int64_t asked_us = mr_wall_us();
     if (q->cluster_id == NULL &&
         mr_bus_cluster_id(q->worker_bus, &q->cluster_id, ASK_MS_MAX, err) != 0)
         return err->code;
     if (mr_bus_topics(q->worker_bus, &refresh->topics, &refresh->topics_count, ASK_MS_MAX, err) !=
-        0)
+            0 ||
+        mr_bus_offsets(q->worker_bus, NULL, refresh->ends, refresh->ends_count, ASK_MS_MAX, err) !=
+            0)
         return err->code;
-    refresh->asked_us = mr_wall_us();
-    if (mr_bus_offsets(q->worker_bus, NULL, refresh->ends, refresh->ends_count, ASK_MS_MAX, err) !=
-        0)
-        return err->code;
-    for (size_t i = 0; i < refresh->tables_count; i++)
-        if (read_snapshot(q, refresh->tables[i], &refresh->fresh[i], err) != 0)
-            return mr_fail_in(err, "table %s", refresh->tables[i]->name);
+    refresh->asked_us = asked_us;
     return 0;
+}
+
+/* The first error; what could be read stands in refresh all the same. */
+static int
+run_refresh(struct mr_job *job, struct mr_err *err)
+{
+    struct refresh *refresh = (struct refresh *)job;
+    (void)ask_bus(refresh->q, refresh, err);
+    for (size_t i = 0; i < refresh->tables_count; i++) {
+        struct mr_err failed = { 0 };
+        struct table *table = refresh->tables[i];
+        if (read_snapshot(refresh->q, table, &refresh->fresh[i], &failed) == 0)
+            continue;
+        (void)mr_fail_in(&failed, "table %s", table->name);
+        if (err->code == 0)
+            *err = failed;
+        if (failed.remedy == MR_RETRY) /* the others would wait for the same store */
+            break;
+    }
+    return err->code;
 }
 
 /* ---- tables and lanes, on the main thread ---- */
@@ -197,7 +232,8 @@ add_lane(struct query *q, struct table *table, const struct mr_topic *topic, int
     char id[2 * MR_TOPIC_ID_BYTES + 1];
     q->lanes = mr_realloc(q->lanes, (q->lanes_count + 1) * sizeof(*q->lanes));
     struct lane *lane = &q->lanes[q->lanes_count++];
-    *lane = (struct lane){ .table = table };
+    /* When the topics were read last, there was nothing of it. */
+    *lane = (struct lane){ .table = table, .end_us = q->surveyed_us };
     (void)snprintf(lane->part.topic, sizeof(lane->part.topic), "%s", topic->name);
     memcpy(lane->part.topic_id, topic->id, sizeof(topic->id));
     lane->part.partition = partition;
@@ -206,8 +242,8 @@ add_lane(struct query *q, struct table *table, const struct mr_topic *topic, int
                    q->options.service.pipeline, q->cluster_id, id, topic->name, (int)partition);
 }
 
-static void
-take_topics(struct query *q, const struct refresh *refresh)
+static int
+take_topics(struct query *q, const struct refresh *refresh, struct mr_err *err)
 {
     for (size_t i = 0; i < refresh->topics_count; i++) {
         const struct mr_topic *topic = &refresh->topics[i];
@@ -216,11 +252,18 @@ take_topics(struct query *q, const struct refresh *refresh)
             (name.role != MR_TOPIC_CLEAN && name.role != MR_TOPIC_DEAD))
             continue;
         struct table *table = find_or_add_table(q, &name);
-        for (int32_t p = 0; table != NULL && p < topic->partitions; p++)
-            if (find_lane(q, topic->name, p) == NULL && q->lanes_count < QUERY_LANES_MAX)
+        for (int32_t p = 0; table != NULL && p < topic->partitions; p++) {
+            const struct lane *lane = find_lane(q, topic->name, p);
+            if (lane == NULL && q->lanes_count < QUERY_LANES_MAX)
                 add_lane(q, table, topic, p);
+            else if (lane != NULL && memcmp(lane->part.topic_id, topic->id, sizeof(topic->id)) != 0)
+                return mr_fail(err, MR_E(IDENTITY), MR_FATAL,
+                               "topic %s was deleted and made again: its table holds another one",
+                               topic->name);
+        }
     }
-    q->is_surveyed = true;
+    q->surveyed_us = refresh->asked_us;
+    return 0;
 }
 
 static int64_t
@@ -232,51 +275,54 @@ covered_by(const struct snapshot *snapshot, const struct lane *lane)
     return 0;
 }
 
-/* Sets what the snapshot covers; true when the reader has to be told. */
-static bool
-cover(struct lane *lane)
+/* A commit may be ahead of the tail: then the lane goes on behind it. */
+static void
+cover(struct query *q, struct lane *lane)
 {
     int64_t covered = covered_by(lane->table->snapshot, lane);
-    bool is_new = !lane->is_known;
     if (covered > lane->covered)
         lane->covered = covered;
-    lane->is_known = true;
-    if (lane->next >= lane->covered && !is_new)
-        return false;
-    lane->next = lane->covered;
-    return true;
+    if (lane->state == LANE_NEW || lane->next < lane->covered)
+        q->must_assign = true;
+    if (lane->state == LANE_NEW)
+        lane->state = LANE_FLOWS;
+    if (lane->next < lane->covered)
+        lane->next = lane->covered;
+    tail_settle(lane);
 }
 
-static int
-take_snapshots(struct query *q, struct refresh *refresh, struct mr_err *err)
+static void
+take_snapshots(struct query *q, struct refresh *refresh)
 {
-    bool must_assign = false;
     for (size_t i = 0; i < refresh->tables_count; i++) {
         struct table *table = refresh->tables[i];
         if (refresh->fresh[i] == NULL)
             continue;
+        if (table->snapshot != NULL)
+            table->snapshot->successor = snapshot_hold(refresh->fresh[i]);
         snapshot_drop(table->snapshot);
-        table->snapshot = refresh->fresh[i];
-        refresh->fresh[i] = NULL;
+        table->snapshot = MR_TAKE(refresh->fresh[i]);
+        table->is_fresh = true;
     }
-    for (size_t i = 0; i < q->lanes_count; i++)
-        if (q->lanes[i].table->snapshot != NULL)
-            must_assign = cover(&q->lanes[i]) || must_assign;
-    for (size_t i = 0; i < q->tables_count; i++)
-        tail_prune(q, q->tables[i]);
-    return must_assign ? tail_assign(q, err) : 0;
+    for (size_t i = 0; i < q->lanes_count; i++) {
+        struct lane *lane = &q->lanes[i];
+        bool can_start = lane->asked_us > 0 && lane->table->snapshot != NULL;
+        if (lane->state == LANE_NEW ? can_start : lane->table->is_fresh)
+            cover(q, lane);
+    }
+    tail_prune(q);
 }
 
-/* A lane that was at its end when the broker was asked holds everything up to that time. */
 static void
 take_ends(struct query *q, const struct refresh *refresh)
 {
     for (size_t i = 0; i < refresh->ends_count; i++) {
         struct lane *lane = &q->lanes[i];
-        if (refresh->ends[i].end <= lane->next && lane->end_us < refresh->asked_us)
-            lane->end_us = refresh->asked_us;
         lane->part.end = refresh->ends[i].end;
         lane->part.log_start = refresh->ends[i].log_start;
+        lane->asked_us = refresh->asked_us;
+        if (lane->state != LANE_NEW)
+            tail_settle(lane);
     }
 }
 
@@ -318,57 +364,113 @@ submit(struct query *q, struct mr_err *err)
     return 0;
 }
 
+static void
+look_opened(struct query *q)
+{
+    if (q->is_opened || q->surveyed_us == 0)
+        return;
+    for (size_t i = 0; i < q->tables_count; i++)
+        if (q->tables[i]->snapshot == NULL)
+            return;
+    q->is_opened = true;
+    folders_sweep_cache(q);
+}
+
 static int
 take_in(struct query *q, struct refresh *refresh, struct mr_err *err)
 {
-    size_t tables_before = q->tables_count, lanes_before = q->lanes_count;
-    if (refresh->job.result != 0) {
-        *err = refresh->job.err;
-        return err->code;
+    const struct mr_err *failed = &refresh->job.err;
+    size_t lanes_before = q->lanes_count;
+    bool is_good = refresh->job.result == 0;
+
+    (void)snprintf(q->trouble, sizeof(q->trouble), "%s", is_good ? "" : failed->text);
+    q->failures = is_good ? 0 : q->failures + 1;
+    q->refresh_ms =
+        mr_now_ms() + (is_good ? q->options.refresh_ms : mr_backoff_ms(q->failures - 1));
+    if (is_good)
+        q->refreshed_ms = mr_now_ms();
+    else if (failed->code == MR_E(FENCED) || failed->code == MR_E(IDENTITY))
+        return *err = *failed, err->code;
+    if (refresh->asked_us > 0) {
+        take_ends(q, refresh);
+        if (take_topics(q, refresh, err) != 0)
+            return err->code;
     }
-    take_ends(q, refresh);
-    take_topics(q, refresh);
-    if (q->tables_count > tables_before || q->lanes_count > lanes_before)
-        q->refresh_ms = 0; /* new ones are waiting for their snapshot */
-    return take_snapshots(q, refresh, err);
+    if (q->lanes_count > lanes_before)
+        q->refresh_ms = 0; /* new ones are waiting for their snapshot and ends */
+    take_snapshots(q, refresh);
+    look_opened(q);
+    return 0;
 }
 
 int
 catalog_step(struct query *q, struct mr_err *err)
 {
-    if (q->is_refreshing) {
-        struct refresh *refresh = (struct refresh *)mr_worker_done(q->worker, 0);
-        if (refresh == NULL)
-            return 0;
-        q->is_refreshing = false;
-        q->refresh_ms = mr_now_ms() + q->options.refresh_ms;
-        int result = take_in(q, refresh, err);
-        refresh_free(refresh);
-        return result;
-    }
-    if (mr_now_ms() < q->refresh_ms)
+    if (!q->is_refreshing)
+        return mr_now_ms() < q->refresh_ms ? 0 : submit(q, err);
+    struct refresh *refresh = (struct refresh *)mr_worker_done(q->worker, 0);
+    if (refresh == NULL)
         return 0;
-    return submit(q, err);
+    q->is_refreshing = false;
+    int result = take_in(q, refresh, err);
+    refresh_free(refresh);
+    return result;
 }
 
 /* ---- open, reload, close ---- */
+
+const struct mr_metric query_metrics[] = {
+    { "millrace_tail_rows", MR_GAUGE, "", "Rows of the live tail." },
+    { "millrace_tail_bytes", MR_GAUGE, "", "Memory that the live tail takes." },
+};
+const size_t query_metrics_count = MR_COUNT(query_metrics);
+
+bool
+query_ready(const struct query *q, char *ret_why, size_t size)
+{
+    int64_t age_ms = mr_now_ms() - q->refreshed_ms;
+    if (q->trouble[0] != '\0') {
+        (void)snprintf(ret_why, size, "%s", q->trouble);
+        return false;
+    }
+    if (!q->is_opened || age_ms > q->options.refresh_ms + STALE_MS) {
+        (void)snprintf(ret_why, size, "the tables have not been read for %lld ms",
+                       (long long)age_ms);
+        return false;
+    }
+    for (size_t i = 0; i < q->lanes_count; i++)
+        if (q->lanes[i].state == LANE_NEWER && tail_trouble(&q->lanes[i], ret_why, size))
+            return false;
+    return true;
+}
 
 int
 catalog_open(struct query *q, struct mr_err *err)
 {
     const struct mr_service_options *common = &q->options.service;
-    struct mr_bus_options bus = { common->bootstrap, common->kafka_config, "millrace-query" };
     struct mr_store_options store = { .s3_endpoint = common->s3_endpoint };
     const char *const dirs[] = { q->options.work_dir, NULL };
     struct mr_sql_options sql = { .dirs = dirs };
     struct mr_reader_options reader = { .queue_bytes_max = common->memory / 8 };
 
     q->worker = mr_worker_open(1);
-    if (mr_bus_open(&bus, &q->bus, err) != 0 || mr_bus_open(&bus, &q->worker_bus, err) != 0 ||
-        mr_reader_open(q->bus, &reader, &q->reader, err) != 0 ||
+    q->refreshed_ms = mr_now_ms();
+    if (mr_reader_open(q->bus, &reader, &q->reader, err) != 0 ||
         mr_store_open(common->store, &store, &q->store, err) != 0)
         return err->code;
     return mr_sql_open(&sql, &q->sql, err);
+}
+
+static bool
+is_newer(const struct mr_contracts *now, const struct mr_contracts *next)
+{
+    for (size_t i = 0; i < mr_contracts_count(next); i++) {
+        const struct mr_kind *kind = mr_contracts_at(next, i);
+        const struct mr_kind *before = mr_contracts_find(now, kind->name);
+        if (before == NULL || before->version < kind->version)
+            return true;
+    }
+    return false;
 }
 
 int
@@ -378,25 +480,31 @@ catalog_reload(struct query *q, struct mr_err *err)
     if (mr_contracts_open(q->options.service.kinds, &next, err) != 0 ||
         mr_contracts_compatible(q->contracts, next, err) != 0)
         return err->code;
-    for (size_t i = 0; i < q->tables_count; i++) {
-        struct table *table = q->tables[i];
-        if (table->contract == NULL)
-            continue;
-        set_contract(table, mr_contracts_find(next, table->kind));
-        tail_close_segment(table); /* rows behind this one may have more columns */
-    }
+    if (!is_newer(q->contracts, next))
+        return 0;
+    for (size_t i = 0; i < q->tables_count; i++)
+        if (q->tables[i]->contract != NULL)
+            set_contract(q->tables[i], mr_contracts_find(next, q->tables[i]->kind));
     for (size_t i = 0; i < q->lanes_count; i++)
-        q->lanes[i].is_blocked = false;
+        if (q->lanes[i].state == LANE_NEWER || q->lanes[i].state == LANE_CORRUPT)
+            q->lanes[i].state = LANE_FLOWS;
     /* The old contracts live on: jobs and segments that were made with them hold their schemas. */
     (void)MR_TAKE(q->contracts);
     q->contracts = MR_TAKE(next);
+    q->must_assign = true;
     q->refresh_ms = 0;
-    return tail_assign(q, err);
+    return 0;
 }
 
 void
 catalog_close(struct query *q)
 {
+    while (q->is_refreshing) {
+        struct refresh *refresh = (struct refresh *)mr_worker_done(q->worker, ASK_MS_MAX);
+        q->is_refreshing = refresh == NULL;
+        if (refresh != NULL)
+            refresh_free(refresh);
+    }
     mr_worker_close(q->worker);
     for (size_t i = 0; i < q->tables_count; i++) {
         struct table *table = q->tables[i];
@@ -409,8 +517,6 @@ catalog_close(struct query *q)
     free(q->lanes);
     free(q->slots);
     mr_reader_close(q->reader);
-    mr_bus_close(q->bus);
-    mr_bus_close(q->worker_bus);
     mr_sql_close(q->sql);
     mr_store_close(q->store);
     mr_contracts_close(q->contracts);

@@ -3,12 +3,6 @@
  * follows T.clean and T.dead behind each table's snapshot, and serves Run, Next, Cancel, Tables and
  * Status over nng. Each answer says which offsets it covers; nothing is kept between two starts.
  */
-#include <errno.h>
-#include <ftw.h>
-#include <stdio.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "clock/clock.h"
 #include "query.h"
 
@@ -36,11 +30,6 @@ static const struct mr_opt options_table[] = {
     { "sql-threads", MR_OPT_INT, offsetof(struct query_options, sql_threads), "2", 1, 64, NULL,
       "Threads of one SQL process.", false },
     { 0 },
-};
-
-static const struct mr_metric metrics[] = {
-    { "millrace_tail_rows", MR_GAUGE, "", "Rows of the live tail." },
-    { "millrace_tail_bytes", MR_GAUGE, "", "Memory that the live tail takes." },
 };
 
 static int
@@ -71,14 +60,7 @@ reload(void *self, struct mr_err *err)
 static bool
 ready(void *self, char *ret_why, size_t size)
 {
-    const struct query *q = self;
-    if (!q->is_surveyed)
-        (void)snprintf(ret_why, size, "the tables have not been read yet");
-    else if (q->trouble[0] != '\0')
-        (void)snprintf(ret_why, size, "%s", q->trouble);
-    else
-        return true;
-    return false;
+    return query_ready(self, ret_why, size);
 }
 
 static void
@@ -94,8 +76,6 @@ status(void *self, struct mr_buf *ret_json)
             i > 0 ? "," : "", table->name,
             table->snapshot != NULL ? (long long)table->snapshot->version : -1,
             table->snapshot != NULL ? (long long)table->snapshot->rows : 0, table->tail_rows);
-        mr_buf_text(ret_json, ",\"trouble\":");
-        mr_buf_json(ret_json, mr_slice_text(table->trouble));
         mr_buf_text(ret_json, "}");
     }
     mr_buf_text(ret_json, "],\"parts\":[");
@@ -105,10 +85,14 @@ status(void *self, struct mr_buf *ret_json)
         int64_t age_us = lag > 0 && lane->end_us > 0 ? mr_wall_us() - lane->end_us : 0;
         mr_buf_printf(ret_json,
                       "%s{\"topic\":\"%s\",\"partition\":%d,\"next\":%lld,\"covered\":%lld,"
-                      "\"lag_records\":%lld,\"lag_seconds\":%.3f}",
+                      "\"lag_records\":%lld,\"lag_seconds\":%.3f,\"trouble\":",
                       i > 0 ? "," : "", lane->part.topic, (int)lane->part.partition,
                       (long long)lane->next, (long long)lane->covered, (long long)lag,
                       (double)age_us / 1e6);
+        char why[MR_ERR_TEXT_MAX] = "";
+        (void)tail_trouble(lane, why, sizeof(why));
+        mr_buf_json(ret_json, mr_slice_text(why));
+        mr_buf_text(ret_json, "}");
     }
     mr_buf_text(ret_json, "]}");
 }
@@ -122,40 +106,16 @@ call(void *self, struct mr_rpc_call *rpc_call)
 static const struct mr_service_ops ops = { step, drain, reload, ready, status, call };
 
 static int
-remove_entry(const char *path, const struct stat *info, int type, struct FTW *place)
-{
-    (void)info, (void)type, (void)place;
-    return remove(path);
-}
-
-static int
-make_dirs(struct query *q, struct mr_err *err)
-{
-    char path[4096];
-    static const char *const below[] = { "", "/cache", "/spill" };
-    for (size_t i = 0; i < MR_COUNT(below); i++) {
-        (void)snprintf(path, sizeof(path), "%s%s", q->options.work_dir, below[i]);
-        if (mkdir(path, 0700) != 0 && errno != EEXIST)
-            return mr_fail(err, MR_E(IO), MR_FATAL, "option --work-dir: %s cannot be made: %s",
-                           path, strerror(errno));
-    }
-    q->options.shm_dir = mr_printf("%s/millrace-query.%d", q->options.shm_dir, (int)getpid());
-    /* What stands there is from a killed process of our number: in a pod that is always 1. */
-    (void)nftw(q->options.shm_dir, remove_entry, 4, FTW_DEPTH | FTW_PHYS);
-    if (mkdir(q->options.shm_dir, 0700) != 0)
-        return mr_fail(err, MR_E(IO), MR_FATAL, "option --shm-dir: %s cannot be made: %s",
-                       q->options.shm_dir, strerror(errno));
-    return 0;
-}
-
-static int
 open_parts(struct query *q, struct mr_err *err)
 {
     struct mr_metrics *registry = mr_service_metrics(q->service);
     q->tail_rows_cell = mr_metrics_cell(registry, "millrace_tail_rows", NULL);
     q->tail_bytes_cell = mr_metrics_cell(registry, "millrace_tail_bytes", NULL);
-    if (mr_contracts_open(q->options.service.kinds, &q->contracts, err) != 0 ||
-        make_dirs(q, err) != 0 || catalog_open(q, err) != 0)
+    const struct mr_service_options *common = &q->options.service;
+    struct mr_bus_options bus = { common->bootstrap, common->kafka_config, "millrace-query" };
+    if (mr_contracts_open(common->kinds, &q->contracts, err) != 0 ||
+        mr_bus_open(&bus, &q->bus, err) != 0 || mr_bus_open(&bus, &q->worker_bus, err) != 0 ||
+        folders_open(q, err) != 0 || catalog_open(q, err) != 0)
         return err->code;
     return answers_open(q, err);
 }
@@ -165,8 +125,8 @@ main(int argc, char **argv)
 {
     static struct query q;
     struct mr_err err = { 0 };
-    const struct mr_metric *const tables[] = { metrics, NULL };
-    const size_t counts[] = { MR_COUNT(metrics) };
+    const struct mr_metric *const tables[] = { query_metrics, NULL };
+    const size_t counts[] = { query_metrics_count };
     const struct mr_conf conf = { .process = name,
                                   .summary = "Answers SQL over tables and the live tail.",
                                   .tables = { mr_service_opts, options_table, NULL },
@@ -184,6 +144,8 @@ main(int argc, char **argv)
         return mr_service_refuse(name, &err);
     int code = mr_service_run(q.service, &ops, &q);
     catalog_close(&q);
-    (void)rmdir(q.options.shm_dir);
+    mr_bus_close(q.bus);
+    mr_bus_close(q.worker_bus);
+    folders_close(&q);
     return code;
 }

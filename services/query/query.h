@@ -4,9 +4,12 @@
  *   catalog.c  which tables there are, and the pinned snapshot of each (slow calls on the worker
  *              thread of lib/service)
  *   tail.c     rows of T.clean and T.dead behind the snapshots, in segments
+ *   job.c      a question with the snapshots and tails that it pinned
  *   answer.c   rpc calls become jobs; cursors; pulled chunks
  *   runner.c   threads that own a disposable SQL process each, with its deadline
- *   sandbox.c  that process: limits, views over snapshot and tail, rows out
+ *   sandbox.c  that process: views over snapshot and tail, rows out
+ *   confine.c  what it may not do
+ *   folders.c  cache, spill and shared memory, and what crashed processes left there
  *
  * Threads: the main thread owns catalog and tail; the worker thread the Delta handles; a runner
  * its process. Between them go only whole objects: jobs, snapshots, chunks.
@@ -41,7 +44,7 @@ enum {
 
 struct query_options {
     struct mr_service_options service;
-    const char *work_dir, *shm_dir;
+    const char *work_dir, *shm_dir; /* shm_dir: of this process alone once folders are open */
     int64_t refresh_ms, tail_bytes, rows_max;
     int64_t sql_processes, sql_memory, sql_threads;
 };
@@ -57,6 +60,9 @@ struct snapshot {
     struct mr_table_part *parts;
     size_t parts_count;
     struct mr_schema schema; /* of the table then; later columns are NULL in its files */
+    /* What came after it, held as long as this one: its files that the successor does not have are
+     * deleted when nobody holds it any more. */
+    struct snapshot *successor;
     _Atomic int holders;
 };
 struct snapshot *snapshot_hold(struct snapshot *snapshot);
@@ -71,6 +77,7 @@ struct shared {
 void shared_drop(struct shared *shared);
 
 struct segment {
+    const struct mr_schema *schema; /* of the contract that its rows were read with */
     struct mr_columns *columns;
     uint32_t *lanes;       /* of each row */
     int64_t *offsets;      /* of each row */
@@ -89,19 +96,24 @@ struct table {
     struct snapshot *snapshot; /* NULL until first read */
     struct segment *first, *last;
     size_t tail_rows;
-    char trouble[MR_ERR_TEXT_MAX]; /* why it cannot be asked now; "" = fine */
+    bool is_fresh; /* its snapshot was just replaced */
 };
+
+/* NEW: its snapshot or its ends are not known yet. NEWER: a record of a newer contract stands at
+ * next (LAW 22). CORRUPT: what stands there cannot be read. HOLE: it is gone from the log and in no
+ * commit. Of a table with one of the last two no question is answered. */
+enum lane_state { LANE_NEW, LANE_FLOWS, LANE_NEWER, LANE_CORRUPT, LANE_HOLE };
 
 /* A partition that feeds a table. */
 struct lane {
     struct mr_part part;
     char app_id[MR_TABLE_APP_MAX + 1];
     struct table *table;
-    int64_t next;    /* behind the last row taken into the tail */
-    int64_t covered; /* the snapshot holds everything below it */
-    int64_t end_us;  /* everything up to this time has been taken in; 0: never yet */
-    bool is_known;   /* its start is set from a snapshot */
-    bool is_blocked; /* a record of a newer contract stands at next */
+    int64_t next;     /* behind the last row taken into the tail */
+    int64_t covered;  /* the snapshot holds everything below it */
+    int64_t end_us;   /* everything up to this time has been taken in; 0: never yet */
+    int64_t asked_us; /* part.end was read from the broker behind this time; 0: never yet */
+    enum lane_state state;
 };
 
 struct query {
@@ -111,7 +123,8 @@ struct query {
     struct mr_bus *bus;
     struct mr_reader *reader;
     struct mr_worker *worker;
-    struct mr_bus *worker_bus; /* this and the next three are the worker thread's */
+    struct mr_bus *worker_bus; /* this and the next three are the worker thread's; both buses are
+                                  lent */
     struct mr_store *store;
     struct mr_sql *sql;
     const char *cluster_id;
@@ -122,19 +135,41 @@ struct query {
     size_t lanes_count;
     uint32_t *slots; /* lane of each slot of the reader */
     size_t slots_count;
-    bool is_surveyed;   /* the topics were read once */
-    bool is_refreshing; /* a job is with the worker thread */
-    int64_t refresh_ms; /* when the next one is due */
-    int64_t reload_ms;  /* when a newer contract may be looked for again */
+    int64_t surveyed_us;  /* the topics were read behind this time; 0: never yet */
+    bool is_opened;       /* each table had its first snapshot */
+    bool is_refreshing;   /* a job is with the worker thread */
+    bool must_assign;     /* the reader does not know yet what the lanes say */
+    int64_t refresh_ms;   /* when the next one is due */
+    int64_t refreshed_ms; /* when the last good one came in */
+    unsigned failures;    /* of refreshes in a row */
+    int64_t reload_ms;    /* when a newer contract may be looked for again */
     size_t tail_bytes;
-    bool is_full; /* the tail stands still until snapshots advance */
-    char trouble[MR_ERR_TEXT_MAX];
+    bool is_full;                  /* the tail stands still until snapshots advance */
+    char trouble[MR_ERR_TEXT_MAX]; /* of the last refresh; "": none */
 
+    int lock_fd, shm_fd; /* hold the locks on work_dir and on our folder below shm_dir */
     struct answers *answers;
     struct mr_cell *tail_rows_cell, *tail_bytes_cell;
 };
 
-/* Looks for new topics and new commits, and takes in what the worker thread found. */
+extern const struct mr_metric query_metrics[];
+extern const size_t query_metrics_count;
+
+/* Can it do its job? If not, why. */
+bool query_ready(const struct query *q, char *ret_why, size_t size);
+
+/* ---- folders ---- */
+
+/* Makes and locks work_dir and a folder of our own below shm_dir; what crashed processes left is
+ * removed. */
+int folders_open(struct query *q, struct mr_err *err);
+void folders_close(struct query *q);
+void folder_remove(const char *path);
+/* Deletes what stands in the cache and in no snapshot. */
+void folders_sweep_cache(const struct query *q);
+
+/* Looks for new topics and new commits, and takes in what the worker thread found. A store or a
+ * broker that is away is no error: q->trouble says so, and what is there is served. */
 int catalog_open(struct query *q, struct mr_err *err);
 int catalog_step(struct query *q, struct mr_err *err);
 void catalog_close(struct query *q);
@@ -145,16 +180,16 @@ int catalog_reload(struct query *q, struct mr_err *err);
 /* ---- tail ---- */
 
 int tail_step(struct query *q, int wait_ms, struct mr_err *err);
-/* Reads the lanes as they are now; positions of known ones stay. */
-int tail_assign(struct query *q, struct mr_err *err);
-/* Drops the rows that the table's snapshot covers now. */
-void tail_prune(struct query *q, struct table *table);
+/* Drops the rows that the snapshots of fresh tables cover now. */
+void tail_prune(struct query *q);
+/* Notes how far a lane is known to hold everything. */
+void tail_settle(struct lane *lane);
+/* False: nothing is wrong with this lane. */
+bool tail_trouble(const struct lane *lane, char *ret_why, size_t size);
 /* The rows of the tail in shared memory; the caller drops each. Returns how many. */
 int tail_share(struct query *q, struct table *table, struct shared ***ret, size_t *ret_count,
                struct mr_err *err);
 int64_t tail_as_of_us(const struct query *q);
-/* The next row starts a new segment. */
-void tail_close_segment(struct table *table);
 void tail_drop_table(struct table *table);
 
 /* ---- answers ---- */
@@ -171,12 +206,16 @@ struct job_table {
 
 struct job {
     char *sql;
+    char *known; /* names that may be asked for, for whoever named another */
     uint64_t rows_max;
     struct job_table *tables;
     size_t tables_count;
     struct cursor *cursor;
     struct job *next;
 };
+struct Millrace__V1__RunRequest;
+int job_make(struct query *q, const struct Millrace__V1__RunRequest *request, struct job **ret,
+             struct mr_err *err);
 void job_free(struct job *job);
 
 /* How a job ends or goes on; called by runners, answers the waiting call or queues the chunk. */
@@ -195,12 +234,13 @@ void answers_close(struct query *q);
 /* ---- runner and sandbox ---- */
 
 struct runner;
-struct runner *runner_start(const struct query_options *options, struct answers *answers);
+struct runner *runner_start(const struct query_options *options, struct answers *answers,
+                            size_t number);
 void runner_stop(struct runner *runner);
 /* The SQL process: serves jobs from the socket fd until it closes. Its exit code. */
 int sandbox_main(int argc, char **argv);
-#define SANDBOX_FLAG "--sandbox" /* first argument; then memory, threads, work folder */
-enum { SANDBOX_FD = 3, SANDBOX_ARGS = 5 };
+#define SANDBOX_FLAG "--sandbox" /* first argument; then memory, threads, cache, spill folder */
+enum { SANDBOX_FD = 3, SANDBOX_ARGS = 6 };
 
 /* Frames of the socket: type, number and length, then the bytes. ROWS and LAST: number of rows and
  * their flat form; FAILED: rpc status and text; JOB: 0 and JSON. */
@@ -212,6 +252,8 @@ int frame_send(int fd, enum frame_type type, uint32_t number, struct mr_slice bo
                struct mr_err *err);
 /* Waits up to wait_ms for a frame to begin: 1 when there is one, 0 when not, or an error. */
 int frame_wait(int fd, int64_t wait_ms, struct mr_err *err);
+/* Nothing that the process may do is needed any more but memory, files and the socket. */
+int sandbox_confine(int64_t memory);
 int frame_receive(int fd, struct frame *ret_frame, struct mr_buf *ret_body, struct mr_err *err);
 
 #endif

@@ -9,19 +9,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "clock/clock.h"
 #include "query.h"
 
-enum { JOBS_PER_PROCESS = 100, LOOK_MS = 50 };
+enum { JOBS_PER_PROCESS = 100, LOOK_MS = 50, STALL_S = 5 };
 
 struct runner {
     const struct query_options *options;
     struct answers *answers;
     pthread_t thread;
-    pid_t pid; /* 0: none */
+    char *cache, *spill; /* folders; spill is of this runner alone */
+    pid_t pid;           /* 0: none */
     int fd;
     unsigned jobs;
     struct mr_buf body;
@@ -39,6 +42,7 @@ end_process(struct runner *runner)
     while (waitpid(runner->pid, NULL, 0) < 0 && errno == EINTR)
         continue;
     runner->pid = 0;
+    folder_remove(runner->spill);
 }
 
 static int
@@ -52,13 +56,19 @@ start_process(struct runner *runner, struct mr_err *err)
     if (runner->pid != 0 && runner->jobs < JOBS_PER_PROCESS)
         return 0;
     end_process(runner);
+    if (mkdir(runner->spill, 0700) != 0 && errno != EEXIST)
+        return mr_fail(err, MR_E(IO), MR_RETRY, "%s: %s", runner->spill, strerror(errno));
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
         return mr_fail(err, MR_E(IO), MR_RETRY, "socketpair: %s", strerror(errno));
     (void)snprintf(memory, sizeof(memory), "%lld", (long long)runner->options->sql_memory);
     (void)snprintf(threads, sizeof(threads), "%lld", (long long)runner->options->sql_threads);
     const char *const arguments[SANDBOX_ARGS + 1] = {
-        "millrace-query", SANDBOX_FLAG, memory, threads, runner->options->work_dir, NULL
+        "millrace-query", SANDBOX_FLAG, memory, threads, runner->cache, runner->spill, NULL
     };
+    /* A process that stops in the middle of a frame must not stop us. */
+    const struct timeval stall = { .tv_sec = STALL_S };
+    (void)setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &stall, sizeof(stall));
+    (void)setsockopt(pair[0], SOL_SOCKET, SO_SNDTIMEO, &stall, sizeof(stall));
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, pair[1], SANDBOX_FD);
     int failed = posix_spawn(&runner->pid, "/proc/self/exe", &actions, NULL,
@@ -113,6 +123,8 @@ send_job(struct runner *runner, const struct job *job, struct mr_err *err)
     mr_buf_init(&json, CHUNK_BYTES_MAX);
     mr_buf_printf(&json, "{\"rows_max\":%llu,\"sql\":", (unsigned long long)job->rows_max);
     mr_buf_json(&json, mr_slice_text(job->sql));
+    mr_buf_text(&json, ",\"known\":");
+    mr_buf_json(&json, mr_slice_text(job->known));
     mr_buf_text(&json, ",\"tables\":[");
     for (size_t i = 0; i < job->tables_count; i++) {
         mr_buf_text(&json, i > 0 ? "," : "");
@@ -158,6 +170,10 @@ serve(struct runner *runner, struct job *job)
     struct mr_err err = { 0 };
     int64_t deadline_ms = 0;
 
+    if (!cursor_deadline(cursor, &deadline_ms)) { /* it waited too long in the queue */
+        cursor_fail(cursor, MR_RPC_CANCELLED, "nobody waits for the answer");
+        return;
+    }
     if (start_process(runner, &err) != 0 || send_job(runner, job, &err) != 0) {
         give_up(runner, cursor, MR_RPC_UNAVAILABLE, err.text);
         return;
@@ -197,11 +213,13 @@ run(void *self)
 }
 
 struct runner *
-runner_start(const struct query_options *options, struct answers *answers)
+runner_start(const struct query_options *options, struct answers *answers, size_t number)
 {
     struct runner *runner = mr_alloc(sizeof(*runner));
     runner->options = options;
     runner->answers = answers;
+    runner->cache = mr_printf("%s/cache", options->work_dir);
+    runner->spill = mr_printf("%s/spill/%zu", options->work_dir, number);
     mr_buf_init(&runner->body, CHUNK_BYTES_MAX);
     int failed = pthread_create(&runner->thread, NULL, run, runner);
     MR_ASSERT(failed == 0);
@@ -213,5 +231,7 @@ runner_stop(struct runner *runner)
 {
     (void)pthread_join(runner->thread, NULL);
     mr_buf_fini(&runner->body);
+    free(runner->cache);
+    free(runner->spill);
     free(runner);
 }

@@ -7,18 +7,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "query.h"
@@ -46,85 +38,67 @@ struct room {
         size_t size;
     } * mappings;
     size_t tails_count;
-    struct mr_columns **orders; /* for each tail the column of row numbers */
-    struct mr_columns **wide;   /* each tail with that column behind its own */
+    struct mr_columns **wide; /* each tail with the table's columns, borrowed, and its order */
+    struct mr_columns **made; /* columns that no tail has */
+    size_t made_count;
     const char **relations;
     size_t relations_count;
 };
 #define ORDER_COLUMN "row number of the tail"
 
-/* ---- confinement ---- */
-
-static void
-limit(int resource, int64_t value)
-{
-    struct rlimit limit = { (rlim_t)value, (rlim_t)value };
-    (void)setrlimit((__rlimit_resource_t)resource, &limit);
-}
-
-/* No sockets and no programs from here on; everything else is bounded by limits. */
-static int
-forbid_network(void)
-{
-    struct sock_filter filter[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 4, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_connect, 3, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_execve, 2, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_execveat, 1, 0),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-    };
-    struct sock_fprog program = { (unsigned short)MR_COUNT(filter), filter };
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
-        return -1;
-    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
-}
-
-static int
-confine(int64_t memory)
-{
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    (void)close_range(SANDBOX_FD + 1, ~0U, 0);
-    (void)clearenv();
-    limit(RLIMIT_AS, 2 * memory + ((int64_t)1 << 30)); /* code, stacks and mapped tails beside */
-    limit(RLIMIT_CORE, 0);
-    limit(RLIMIT_FSIZE, (int64_t)4 << 30);
-    return forbid_network();
-}
-
 /* ---- tails ---- */
 
-/* Puts a column of row numbers behind those of tail n: "first of a key" needs an order. */
-static void
-number_rows(struct room *room, size_t n)
+/* A column of that many rows: their numbers, or NULL. */
+static struct mr_columns *
+make_column(struct mr_field field, size_t rows, bool is_order, size_t n)
 {
-    struct mr_field field = { ORDER_COLUMN, MR_TYPE_LONG, false };
     const struct mr_schema schema = { &field, 1 };
-    const struct mr_columns *tail = room->tails[n];
-    struct mr_columns *order = mr_columns_new(&schema);
-    struct mr_columns *wide = mr_alloc(sizeof(*wide));
-
-    for (size_t i = 0; i < tail->rows; i++) {
-        mr_columns_int(order, 0, (int64_t)n * SEGMENT_ROWS_MAX + (int64_t)i);
-        mr_columns_end_row(order);
+    struct mr_columns *made = mr_columns_new(&schema);
+    for (size_t i = 0; i < rows; i++) {
+        if (is_order)
+            mr_columns_int(made, 0, (int64_t)n * SEGMENT_ROWS_MAX + (int64_t)i);
+        mr_columns_end_row(made);
     }
-    wide->count = tail->count + 1;
+    return made;
+}
+
+/* Tail n as the table is now: columns that are younger than its rows are NULL, and behind them
+ * stands a column of row numbers, for "first of a key" needs an order. */
+static void
+widen(struct room *room, size_t n, const struct mr_schema *wide_schema)
+{
+    const struct mr_columns *tail = room->tails[n];
+    struct mr_columns *wide = mr_alloc(sizeof(*wide));
+    wide->count = wide_schema->count;
     wide->rows = tail->rows;
     wide->columns = mr_alloc(wide->count * sizeof(*wide->columns));
-    memcpy(wide->columns, tail->columns, tail->count * sizeof(*wide->columns));
-    wide->columns[tail->count] = order->columns[0];
-    room->orders[n] = order;
+    for (size_t c = 0; c < wide->count; c++) {
+        const struct mr_field *field = &wide_schema->fields[c];
+        size_t found = 0;
+        while (found < tail->count && strcmp(tail->columns[found].field.name, field->name) != 0)
+            found++;
+        if (found < tail->count) {
+            wide->columns[c] = tail->columns[found];
+            continue;
+        }
+        struct mr_columns *made = make_column(*field, tail->rows, c + 1 == wide->count, n);
+        room->made = mr_realloc(room->made, (room->made_count + 1) * sizeof(struct mr_columns *));
+        room->made[room->made_count++] = made;
+        wide->columns[c] = made->columns[0];
+    }
     room->wide[n] = wide;
 }
 
 static int
-map_tail(struct room *room, const char *path, struct mr_err *err)
+map_tail(struct room *room, const char *path, const struct mr_schema *wide, struct mr_err *err)
 {
     struct stat info;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &info) != 0)
+    if (fd < 0 || fstat(fd, &info) != 0) {
+        if (fd >= 0)
+            (void)close(fd);
         return mr_fail(err, MR_E(IO), MR_RETRY, "the tail %s cannot be read", path);
+    }
     void *data = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
     (void)close(fd);
     if (data == MAP_FAILED)
@@ -136,7 +110,7 @@ map_tail(struct room *room, const char *path, struct mr_err *err)
         return err->code;
     }
     room->tails_count++;
-    number_rows(room, n);
+    widen(room, n, wide);
     return 0;
 }
 
@@ -147,12 +121,13 @@ room_clear(struct room *room)
     for (size_t i = 0; i < room->tails_count; i++) {
         free(room->wide[i]->columns);
         free(room->wide[i]);
-        mr_columns_free(room->orders[i]);
         mr_columns_free(room->tails[i]);
         (void)munmap(room->mappings[i].data, room->mappings[i].size);
     }
     free(room->tails);
-    free(room->orders);
+    for (size_t i = 0; i < room->made_count; i++)
+        mr_columns_free(room->made[i]);
+    free(room->made);
     free(room->wide);
     free(room->mappings);
     free(room->relations);
@@ -260,9 +235,11 @@ bind_tail(struct room *room, json_t *table, const struct mr_schema *schema, cons
 
     memcpy(fields, schema->fields, schema->count * sizeof(*fields));
     fields[schema->count] = (struct mr_field){ ORDER_COLUMN, MR_TYPE_LONG, false };
-    json_array_foreach(json_object_get(table, "tail"), i,
-                       path) if (map_tail(room, json_string_value(path), err) !=
-                                 0) return err->code;
+    json_array_foreach(json_object_get(table, "tail"), i, path)
+    {
+        if (map_tail(room, json_string_value(path), &wide, err) != 0)
+            return err->code;
+    }
     if (mr_sql_relation(room->sql, relation, &wide, err) != 0)
         return err->code;
     return mr_sql_bind(room->sql, relation, (const struct mr_columns *const *)room->wide + first,
@@ -323,7 +300,6 @@ room_open(struct room *room, json_t *job, const struct mr_sql_options *options, 
     if (tails > TAILS_MAX)
         return mr_fail(err, MR_E(TOO_LARGE), MR_RETRY, "the tail has %zu segments", tails);
     room->tails = mr_alloc((tails + 1) * sizeof(*room->tails));
-    room->orders = mr_alloc((tails + 1) * sizeof(*room->orders));
     room->wide = mr_alloc((tails + 1) * sizeof(*room->wide));
     room->mappings = mr_alloc((tails + 1) * sizeof(*room->mappings));
     room->relations = mr_alloc((2 * json_array_size(tables) + 1) * sizeof(*room->relations));
@@ -336,27 +312,36 @@ room_open(struct room *room, json_t *job, const struct mr_sql_options *options, 
     return 0;
 }
 
+/* Rows [from, to) in a batch of their own. */
+static struct mr_columns *
+cut(const struct mr_columns *rows, const struct mr_schema *schema, size_t from, size_t to)
+{
+    struct mr_columns *made = mr_columns_new(schema);
+    for (size_t i = from; i < to; i++)
+        mr_columns_copy_row(made, rows, i);
+    return made;
+}
+
+/* What is too much for one frame goes in halves. */
 static int
-send_rows(enum frame_type type, const struct mr_columns *rows, struct mr_err *err)
+send_rows(enum frame_type type, const struct mr_columns *rows, const struct mr_schema *schema,
+          struct mr_err *err)
 {
     MR_CLEANUP(mr_buf_fini) struct mr_buf flat;
     mr_buf_init(&flat, CHUNK_BYTES_MAX);
     mr_columns_write(rows, &flat);
-    if (flat.failed)
+    if (!flat.failed)
+        return frame_send(SANDBOX_FD, type, (uint32_t)rows->rows, mr_buf_slice(&flat), err);
+    if (rows->rows < 2)
         return mr_fail(err, MR_E(TOO_LARGE), MR_REJECT,
-                       "%zu rows are more than %d bytes: select fewer columns or shorter text",
-                       rows->rows, CHUNK_BYTES_MAX);
-    return frame_send(SANDBOX_FD, type, (uint32_t)rows->rows, mr_buf_slice(&flat), err);
-}
-
-/* The first count rows of from, in a batch of their own. */
-static struct mr_columns *
-head(const struct mr_columns *from, const struct mr_schema *schema, size_t count)
-{
-    struct mr_columns *to = mr_columns_new(schema);
-    for (size_t i = 0; i < count; i++)
-        mr_columns_copy_row(to, from, i);
-    return to;
+                       "one row is more than %d bytes: select fewer columns or shorter text",
+                       CHUNK_BYTES_MAX);
+    size_t middle = rows->rows / 2;
+    MR_CLEANUP(mr_columns_freep) struct mr_columns *first = cut(rows, schema, 0, middle);
+    MR_CLEANUP(mr_columns_freep) struct mr_columns *second = cut(rows, schema, middle, rows->rows);
+    if (send_rows(FRAME_ROWS, first, schema, err) != 0)
+        return err->code;
+    return send_rows(type, second, schema, err);
 }
 
 static int
@@ -374,18 +359,32 @@ stream(struct mr_statement *statement, uint64_t rows_max, struct mr_err *err)
         if (count < 0)
             return count;
         if (rows->rows >= left) {
-            MR_CLEANUP(mr_columns_freep) struct mr_columns *last = head(rows, schema, left);
-            return send_rows(FRAME_LAST, last, err);
+            MR_CLEANUP(mr_columns_freep) struct mr_columns *last = cut(rows, schema, 0, left);
+            return send_rows(FRAME_LAST, last, schema, err);
         }
         if (count == 0)
-            return send_rows(FRAME_LAST, rows, err);
+            return send_rows(FRAME_LAST, rows, schema, err);
         if (mr_columns_bytes(rows) < CHUNK_BYTES_MIN)
             continue;
         left -= rows->rows;
-        if (send_rows(FRAME_ROWS, rows, err) != 0)
+        if (send_rows(FRAME_ROWS, rows, schema, err) != 0)
             return err->code;
-        mr_columns_reset(rows);
+        mr_columns_free(rows); /* not reset: kept memory would count as a full chunk */
+        rows = mr_columns_new(schema);
     }
+}
+
+/* Whoever asked for a table that is not there is told of those that are. */
+static int
+name_known(json_t *job, struct mr_err *err)
+{
+    char text[MR_ERR_TEXT_MAX];
+    if (strncmp(err->text, "there is no table ", strlen("there is no table ")) == 0) {
+        (void)snprintf(text, sizeof(text), "%s", err->text);
+        (void)snprintf(err->text, sizeof(err->text), "%.200s; there is %s", text,
+                       json_string_value(json_object_get(job, "known")));
+    }
+    return err->code;
 }
 
 static int
@@ -397,8 +396,9 @@ answer(struct room *room, json_t *job, const struct mr_sql_options *options, str
     if (room_open(room, job, options, err) != 0)
         return err->code;
     room->relations[room->relations_count] = NULL;
-    if (mr_sql_check_select(room->sql, sql, room->relations, err) != 0 ||
-        mr_sql_prepare(room->sql, sql, &statement, err) != 0)
+    if (mr_sql_check_select(room->sql, sql, room->relations, err) != 0)
+        return name_known(job, err);
+    if (mr_sql_prepare(room->sql, sql, &statement, err) != 0)
         return err->code;
     return stream(statement, (uint64_t)json_integer_value(json_object_get(job, "rows_max")), err);
 }
@@ -424,17 +424,15 @@ sandbox_main(int argc, char **argv)
 {
     MR_ASSERT(argc == SANDBOX_ARGS);
     int64_t memory = strtoll(argv[2], NULL, 10);
-    char *cache = mr_printf("%s/cache", argv[4]);
-    char *spill = mr_printf("%s/spill", argv[4]);
-    const char *const dirs[] = { cache, spill, NULL };
+    const char *const dirs[] = { argv[4], argv[5], NULL };
     struct mr_sql_options options = { .threads = (int)strtol(argv[3], NULL, 10),
                                       .memory_max = memory,
-                                      .temp_dir = spill,
+                                      .temp_dir = argv[5],
                                       .dirs = dirs };
     struct mr_buf body;
     struct frame frame;
     mr_buf_init(&body, CHUNK_BYTES_MAX);
-    if (confine(memory) != 0)
+    if (sandbox_confine(memory) != 0)
         return 1;
     for (;;) {
         struct mr_err err = { 0 };

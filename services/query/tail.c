@@ -12,10 +12,11 @@
 
 #include "clock/clock.h"
 #include "letter/letter.h"
+#include "log/log.h"
 #include "millrace/v1/event.pb-c.h"
 #include "query.h"
 
-enum { POLL_MAX = 4096, ASK_MS_MAX = 3000, RELOAD_MS = 5000 };
+enum { POLL_MAX = 4096, RELOAD_MS = 5000 };
 
 /* ---- segments ---- */
 
@@ -40,10 +41,11 @@ segment_free(struct segment *segment)
 }
 
 static struct segment *
-segment_new(const struct table *table)
+segment_new(const struct mr_schema *schema)
 {
     struct segment *segment = mr_alloc(sizeof(*segment));
-    segment->columns = mr_columns_new(table->schema);
+    segment->schema = schema;
+    segment->columns = mr_columns_new(schema);
     segment->lanes = mr_alloc(SEGMENT_ROWS_MAX * sizeof(*segment->lanes));
     segment->offsets = mr_alloc(SEGMENT_ROWS_MAX * sizeof(*segment->offsets));
     return segment;
@@ -57,15 +59,6 @@ append_segment(struct table *table, struct segment *segment)
     else
         table->first = segment;
     table->last = segment;
-}
-
-void
-tail_close_segment(struct table *table)
-{
-    if (table->last != NULL && table->last->columns->rows > 0)
-        append_segment(table, segment_new(table));
-    else
-        tail_drop_table(table);
 }
 
 void
@@ -92,9 +85,9 @@ rows_left(const struct query *q, const struct segment *segment)
 }
 
 static struct segment *
-segment_without_covered(const struct query *q, struct table *table, const struct segment *segment)
+segment_without_covered(const struct query *q, const struct segment *segment)
 {
-    struct segment *kept = segment_new(table);
+    struct segment *kept = segment_new(segment->schema);
     for (size_t i = 0; i < segment->columns->rows; i++) {
         if (segment->offsets[i] < q->lanes[segment->lanes[i]].covered)
             continue;
@@ -122,8 +115,8 @@ measure(struct query *q)
     mr_set(q->tail_bytes_cell, (int64_t)q->tail_bytes);
 }
 
-void
-tail_prune(struct query *q, struct table *table)
+static void
+prune_table(const struct query *q, struct table *table)
 {
     struct segment *segment = table->first;
     table->first = table->last = NULL;
@@ -133,7 +126,7 @@ tail_prune(struct query *q, struct table *table)
         size_t left = rows_left(q, segment);
         segment->next = NULL;
         if (left < segment->columns->rows) {
-            struct segment *kept = left > 0 ? segment_without_covered(q, table, segment) : NULL;
+            struct segment *kept = left > 0 ? segment_without_covered(q, segment) : NULL;
             segment_free(segment);
             segment = kept;
         }
@@ -143,126 +136,165 @@ tail_prune(struct query *q, struct table *table)
         }
         segment = next;
     }
+}
+
+void
+tail_prune(struct query *q)
+{
+    for (size_t i = 0; i < q->tables_count; i++) {
+        if (!q->tables[i]->is_fresh)
+            continue;
+        q->tables[i]->is_fresh = false;
+        prune_table(q, q->tables[i]);
+    }
     measure(q);
 }
 
 /* ---- reading ---- */
 
-/* A lane whose next record is gone from the log while no snapshot holds it: say so, never skip. */
-static bool
-has_hole(struct lane *lane, const struct mr_offsets *at)
+bool
+tail_trouble(const struct lane *lane, char *ret_why, size_t size)
 {
-    if (at->log_start <= lane->next)
+    const struct mr_part *part = &lane->part;
+    long long next = (long long)lane->next;
+    if (lane->state == LANE_NEWER)
+        (void)snprintf(ret_why, size,
+                       "%s part %d offset %lld needs a newer contract than version %u of %s: bring "
+                       "it to --kinds",
+                       part->topic, (int)part->partition, next, lane->table->contract->version,
+                       lane->table->kind);
+    else if (lane->state == LANE_CORRUPT)
+        (void)snprintf(ret_why, size, "%s part %d offset %lld cannot be read", part->topic,
+                       (int)part->partition, next);
+    else if (lane->state == LANE_HOLE)
+        (void)snprintf(ret_why, size,
+                       "%s part %d: records [%lld, %lld) are in no commit and gone from the log",
+                       part->topic, (int)part->partition, next, (long long)part->log_start);
+    else
         return false;
-    (void)snprintf(lane->table->trouble, sizeof(lane->table->trouble),
-                   "%s part %d: records [%lld, %lld) are in no commit and gone from the log",
-                   lane->part.topic, (int)lane->part.partition, (long long)lane->next,
-                   (long long)at->log_start);
     return true;
 }
 
-int
-tail_assign(struct query *q, struct mr_err *err)
+/* An end-of-partition event may have waited in a queue, so its time says nothing; the end that the
+ * broker gave when asked does. */
+void
+tail_settle(struct lane *lane)
+{
+    if (lane->next >= lane->part.end && lane->end_us < lane->asked_us)
+        lane->end_us = lane->asked_us;
+}
+
+/* Reads the lanes from where they are now on. One whose next record is gone from the log while no
+ * snapshot holds it stands still: never skip. */
+static int
+assign(struct query *q, struct mr_err *err)
 {
     MR_CLEANUP(mr_freep) struct mr_part *parts = mr_alloc((q->lanes_count + 1) * sizeof(*parts));
-    MR_CLEANUP(mr_freep) struct mr_offsets *at = mr_alloc((q->lanes_count + 1) * sizeof(*at));
-    for (size_t i = 0; i < q->lanes_count; i++)
-        at[i] = (struct mr_offsets){ .topic = q->lanes[i].part.topic,
-                                     .partition = q->lanes[i].part.partition };
-    if (mr_bus_offsets(q->bus, NULL, at, q->lanes_count, ASK_MS_MAX, err) != 0)
-        return err->code;
     q->slots = mr_realloc(q->slots, (q->lanes_count + 1) * sizeof(*q->slots));
     q->slots_count = 0;
     for (size_t i = 0; i < q->lanes_count; i++) {
         struct lane *lane = &q->lanes[i];
-        if (!lane->is_known || lane->is_blocked || has_hole(lane, &at[i]))
+        if (lane->state == LANE_FLOWS || lane->state == LANE_HOLE)
+            lane->state = lane->part.log_start > lane->next ? LANE_HOLE : LANE_FLOWS;
+        if (lane->state != LANE_FLOWS)
             continue;
         lane->part.start = lane->next;
         parts[q->slots_count] = lane->part;
         q->slots[q->slots_count++] = (uint32_t)i;
     }
-    return mr_reader_assign(q->reader, parts, q->slots_count, err);
-}
-
-/* A record of a newer contract than ours: its lane waits for a reload (LAW 22). */
-static int
-block(struct query *q, struct lane *lane, uint32_t version)
-{
-    lane->is_blocked = true;
-    (void)snprintf(q->trouble, sizeof(q->trouble),
-                   "%s part %d offset %lld has contract version %u of %s, ours is %u: reload kinds",
-                   lane->part.topic, (int)lane->part.partition, (long long)lane->next, version,
-                   lane->table->kind, lane->table->contract->version);
+    if (mr_reader_assign(q->reader, parts, q->slots_count, err) != 0)
+        return err->code;
+    q->must_assign = false;
     return 0;
 }
 
-static int
-take_row(struct query *q, struct lane *lane, const struct mr_record *record, struct mr_err *err)
+/* One row more in columns, or a lane that stands. */
+static void
+decode(struct lane *lane, const struct mr_record *record, struct mr_columns *columns)
+{
+    const struct table *table = lane->table;
+    struct mr_err err = { 0 };
+    if (table->contract == NULL) {
+        if (mr_letter_decode(record->value, columns, &err) != 0)
+            lane->state = LANE_CORRUPT;
+        return;
+    }
+    Millrace__V1__Event *event =
+        millrace__v1__event__unpack(NULL, record->value.size, record->value.data);
+    if (event == NULL)
+        lane->state = LANE_CORRUPT;
+    else if (event->contract_version > table->contract->version)
+        lane->state = LANE_NEWER;
+    else if (mr_contract_decode(table->contract, MR_OUTPUT,
+                                mr_slice(event->record.data, event->record.len), columns,
+                                &err) != 0)
+        lane->state = LANE_CORRUPT;
+    if (event != NULL)
+        millrace__v1__event__free_unpacked(event, NULL);
+}
+
+static void
+take_row(struct query *q, struct lane *lane, const struct mr_record *record)
 {
     struct table *table = lane->table;
-    if (table->last == NULL || table->last->columns->rows == SEGMENT_ROWS_MAX)
-        append_segment(table, segment_new(table));
     struct segment *segment = table->last;
+    if (segment == NULL || segment->columns->rows == SEGMENT_ROWS_MAX ||
+        segment->schema != table->schema) {
+        segment = segment_new(table->schema);
+        append_segment(table, segment);
+    }
     size_t row = segment->columns->rows;
-
-    if (table->contract == NULL) {
-        if (mr_letter_decode(record->value, segment->columns, err) != 0)
-            return err->code;
-    } else {
-        Millrace__V1__Event *event =
-            millrace__v1__event__unpack(NULL, record->value.size, record->value.data);
-        if (event == NULL)
-            return mr_fail(err, MR_E(CORRUPT), MR_FATAL, "no event at offset %lld",
-                           (long long)record->offset);
-        int result = event->contract_version > table->contract->version
-                         ? block(q, lane, event->contract_version)
-                         : mr_contract_decode(table->contract, MR_OUTPUT,
-                                              mr_slice(event->record.data, event->record.len),
-                                              segment->columns, err);
-        millrace__v1__event__free_unpacked(event, NULL);
-        if (result != 0 || lane->is_blocked)
-            return result;
+    decode(lane, record, segment->columns);
+    if (lane->state != LANE_FLOWS) {
+        char why[MR_ERR_TEXT_MAX];
+        (void)tail_trouble(lane, why, sizeof(why));
+        q->must_assign = true; /* without it */
+        mr_log(MR_LOG_ERROR, "lane-stands", " why=%s", mr_log_quote(mr_slice_text(why)));
+        return;
     }
     segment->lanes[row] = (uint32_t)(lane - q->lanes);
     segment->offsets[row] = record->offset;
     table->tail_rows++;
-    return 0;
+    lane->next = record->offset + 1;
 }
 
-static int
-take_records(struct query *q, const struct mr_batch *batch, struct mr_err *err)
+static void
+take_records(struct query *q, const struct mr_batch *batch)
 {
     for (size_t i = 0; i < batch->count; i++) {
         const struct mr_record *record = &batch->records[i];
         struct lane *lane = &q->lanes[q->slots[record->slot]];
-        if (lane->is_blocked)
+        if (lane->state != LANE_FLOWS || record->offset < lane->next)
             continue;
-        if (record->is_end) {
-            lane->end_us = mr_wall_us();
-            if (record->offset > lane->next)
-                lane->next = record->offset;
-            continue;
-        }
-        if (record->offset < lane->next)
-            continue;
-        if (take_row(q, lane, record, err) != 0)
-            return mr_fail_in(err, "%s part %d", lane->part.topic, (int)lane->part.partition);
-        if (!lane->is_blocked)
-            lane->next = record->offset + 1;
+        if (record->is_end)
+            lane->next = record->offset; /* behind markers (LAW 12) */
+        else
+            take_row(q, lane, record);
+        tail_settle(lane);
     }
-    return (int)batch->count;
+}
+
+/* Looks for the contract that a lane waits for. */
+static int
+look_newer(struct query *q, struct mr_err *err)
+{
+    if (mr_now_ms() < q->reload_ms)
+        return 0;
+    for (size_t i = 0; i < q->lanes_count; i++) {
+        if (q->lanes[i].state != LANE_NEWER)
+            continue;
+        q->reload_ms = mr_now_ms() + RELOAD_MS;
+        return catalog_reload(q, err);
+    }
+    return 0;
 }
 
 int
 tail_step(struct query *q, int wait_ms, struct mr_err *err)
 {
     struct mr_batch batch;
-    if (q->trouble[0] != '\0' && mr_now_ms() >= q->reload_ms) {
-        q->reload_ms = mr_now_ms() + RELOAD_MS;
-        q->trouble[0] = '\0';
-        if (catalog_reload(q, err) != 0)
-            return err->code;
-    }
+    if (look_newer(q, err) != 0 || (q->must_assign && assign(q, err) != 0))
+        return err->code;
     if (q->is_full) {
         (void)usleep((useconds_t)wait_ms * 1000);
         return 0;
@@ -270,10 +302,10 @@ tail_step(struct query *q, int wait_ms, struct mr_err *err)
     if (mr_reader_poll(q->reader, POLL_MAX, wait_ms, &batch, err) < 0)
         return err->code;
     MR_ASSERT(batch.event == MR_BUS_RECORDS);
-    int count = take_records(q, &batch, err);
-    if (count > 0)
+    take_records(q, &batch);
+    if (batch.count > 0)
         measure(q);
-    return count;
+    return (int)batch.count;
 }
 
 int64_t
