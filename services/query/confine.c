@@ -67,9 +67,11 @@ sandbox_confine(int64_t memory)
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)close_range(SANDBOX_FD + 1, ~0U, 0);
     (void)clearenv();
-#ifndef __SANITIZE_ADDRESS__                           /* whose shadow is larger than any limit */
-    limit(RLIMIT_AS, 2 * memory + ((int64_t)1 << 30)); /* code, stacks and mapped tails beside */
+    int64_t most = 2 * memory + ((int64_t)1 << 30); /* code, stacks and mapped tails beside */
+#ifdef __SANITIZE_ADDRESS__
+    most = (int64_t)RLIM_INFINITY; /* the sanitizer's shadow is larger than any limit */
 #endif
+    limit(RLIMIT_AS, most);
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_FSIZE, (int64_t)4 << 30);
     return forbid_calls();
