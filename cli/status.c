@@ -4,6 +4,9 @@
  * commits. No running process is asked, so it is as true when all of them are down.
  *
  *   total: in = records of T, good = rows of the table, repeated and dead of all stages
+ *
+ * Records that left a log before their stage had read them are in flight for ever: the law is
+ * broken there.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,7 +21,9 @@
 #include "store/store.h"
 #include "table/table.h"
 
-enum { ASK_MS_MAX = 10000, STAGES = 3, PEEK_MS_MAX = 3000 };
+/* An offset that a killed process left undecided is known after its transaction's timeout and the
+ * broker's scan, 10 s each. */
+enum { ASK_MS_MAX = 25000, STAGES = 3, PEEK_MS_MAX = 3000 };
 
 static const char *const stages[STAGES] = { "validator", "cleaner", "archiver" };
 static const enum mr_topic_role inputs[STAGES] = { MR_TOPIC_RAW, MR_TOPIC_VALID, MR_TOPIC_CLEAN };
@@ -46,7 +51,8 @@ struct lag {
 struct flow {
     struct mr_topic_name name;
     struct mr_counts counts[STAGES];
-    int64_t waiting; /* records of T that the validator has not committed */
+    int64_t waiting;       /* records of T that the validator has not committed */
+    bool has_lost[STAGES]; /* records that were not read are gone from its input */
 };
 
 struct status {
@@ -86,14 +92,15 @@ waiting_seconds(struct status *s, const char *topic, int32_t partition, int64_t 
     MR_CLEANUP(mr_reader_closep) struct mr_reader *reader = NULL;
     const struct mr_reader_options options = { .queue_bytes_max = 4 << 20 };
     struct mr_part part = { .partition = partition, .start = next };
+    struct mr_err unknown = { 0 };
     int64_t until_ms = mr_now_ms() + PEEK_MS_MAX;
     (void)snprintf(part.topic, sizeof(part.topic), "%s", topic);
-    if (mr_reader_open(s->bus, &options, &reader, NULL) != 0 ||
-        mr_reader_assign(reader, &part, 1, NULL) != 0)
+    if (mr_reader_open(s->bus, &options, &reader, &unknown) != 0 ||
+        mr_reader_assign(reader, &part, 1, &unknown) != 0)
         return 0;
     while (mr_now_ms() < until_ms) {
         struct mr_batch batch;
-        if (mr_reader_poll(reader, 1, 100, &batch, NULL) < 0)
+        if (mr_reader_poll(reader, 1, 100, &batch, &unknown) < 0)
             return 0;
         if (batch.count > 0)
             return batch.records[0].is_end
@@ -124,7 +131,10 @@ add_offsets(struct status *s, int stage, struct flow *flow, const struct mr_offs
     add_lag(s, stage, at);
     if (stage == 0 && at->end > next) /* the end may have been asked for a moment earlier */
         flow->waiting += at->end - next;
-    if (stage == 2 || at->committed == MR_NO_OFFSET)
+    if (stage == 2)
+        return 0;
+    flow->has_lost[stage] = flow->has_lost[stage] || next < at->log_start;
+    if (at->committed == MR_NO_OFFSET)
         return 0;
     if (!mr_counts_parse(at->note, &counts))
         return mr_fail(err, MR_E(CORRUPT), MR_FATAL,
@@ -137,18 +147,23 @@ add_offsets(struct status *s, int stage, struct flow *flow, const struct mr_offs
     return 0;
 }
 
+/* The archiver's lag is shown for all that it reads; its counts come from the tables. */
+static bool
+reads(int stage, enum mr_topic_role role)
+{
+    return stage == 2 ? role != MR_TOPIC_VALID : role == inputs[stage];
+}
+
 static int
-read_topic(struct status *s, const struct mr_topic *topic, struct mr_err *err)
+read_topic(struct status *s, int stage, const struct mr_topic *topic, struct mr_err *err)
 {
     struct mr_topic_name name;
     char group[256];
-    int stage = 0;
     if (!mr_topic_parse(topic->name, &name))
         return 0;
-    while (stage < STAGES && inputs[stage] != name.role)
-        stage++;
+    bool is_counted = inputs[stage] == name.role;
     name.role = MR_TOPIC_RAW;
-    struct flow *flow = stage < STAGES ? flow_of(s, &name) : NULL;
+    struct flow *flow = flow_of(s, &name);
     if (flow == NULL)
         return 0;
     MR_CLEANUP(mr_freep)
@@ -158,9 +173,12 @@ read_topic(struct status *s, const struct mr_topic *topic, struct mr_err *err)
     (void)snprintf(group, sizeof(group), "%s.%s", s->options.common.pipeline, stages[stage]);
     if (mr_bus_offsets(s->bus, group, offsets, (size_t)topic->partitions, ASK_MS_MAX, err) != 0)
         return err->code;
-    for (int32_t p = 0; p < topic->partitions; p++)
-        if (add_offsets(s, stage, flow, &offsets[p], err) != 0)
+    for (int32_t p = 0; p < topic->partitions; p++) {
+        if (!is_counted)
+            add_lag(s, stage, &offsets[p]);
+        else if (add_offsets(s, stage, flow, &offsets[p], err) != 0)
             return err->code;
+    }
     return 0;
 }
 
@@ -218,8 +236,8 @@ read_all(struct status *s, struct mr_err *err)
     for (int pass = STAGES - 1; pass >= 0; pass--) {
         for (size_t i = 0; i < s->topics_count; i++) {
             struct mr_topic_name name;
-            if (mr_topic_parse(s->topics[i].name, &name) && name.role == inputs[pass] &&
-                read_topic(s, &s->topics[i], err) != 0)
+            if (mr_topic_parse(s->topics[i].name, &name) && reads(pass, name.role) &&
+                read_topic(s, pass, &s->topics[i], err) != 0)
                 return err->code;
         }
         for (size_t i = 0; pass == STAGES - 1 && i < s->flows_count; i++)
@@ -252,7 +270,8 @@ make_lines(const struct flow *flow, struct line lines[STAGES + 1])
                             0,
                             true };
     for (int i = 0; i < STAGES; i++) {
-        bool holds = c[i].in == c[i].good + c[i].repeated + c[i].dead && in_flight[i] >= 0;
+        bool holds = c[i].in == c[i].good + c[i].repeated + c[i].dead && in_flight[i] >= 0 &&
+                     !flow->has_lost[i];
         lines[i] = (struct line){ stages[i], c[i], in_flight[i], holds };
         total->in_flight += in_flight[i];
         total->holds = total->holds && holds;

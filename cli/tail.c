@@ -64,17 +64,20 @@ put_event(struct tail *t, struct mr_slice value, struct mr_err *err)
     const struct mr_kind *kind = mr_contracts_find(t->contracts, t->name.kind);
     enum mr_side side = t->name.role == MR_TOPIC_VALID ? MR_INPUT : MR_OUTPUT;
     Millrace__V1__Event *event = millrace__v1__event__unpack(NULL, value.size, value.data);
-    if (event == NULL || kind == NULL)
+    if (event == NULL || event->origin == NULL || kind == NULL) {
+        if (event != NULL)
+            millrace__v1__event__free_unpacked(event, NULL);
         return mr_fail(err, MR_E(CORRUPT), MR_REJECT, "no event of a known kind");
+    }
     const struct mr_schema *schema = side == MR_INPUT ? &kind->input : &kind->output;
     MR_CLEANUP(mr_columns_freep) struct mr_columns *rows = mr_columns_new(schema);
     int result =
         mr_contract_decode(kind, side, mr_slice(event->record.data, event->record.len), rows, err);
     if (result == 0) {
-        mr_buf_printf(&t->line,
-                      ",\"origin\":{\"topic\":\"%s\",\"partition\":%d,\"offset\":%" PRId64
-                      "},\"record\":",
-                      event->origin->topic, event->origin->partition, event->origin->offset);
+        mr_buf_text(&t->line, ",\"origin\":{\"topic\":");
+        mr_buf_json(&t->line, mr_slice_text(event->origin->topic));
+        mr_buf_printf(&t->line, ",\"partition\":%d,\"offset\":%" PRId64 "},\"record\":",
+                      event->origin->partition, event->origin->offset);
         put_row(t, schema, rows);
     }
     millrace__v1__event__free_unpacked(event, NULL);
