@@ -171,6 +171,26 @@ a_log_that_begins_behind_0_is_not_taken_for_a_new_one(void **state)
 }
 
 static void
+offsets_of_somebody_else_end_the_process(void **state)
+{
+    struct mill *mill = *state;
+    struct mr_err err = { 0 };
+    struct mr_reader *reader = NULL;
+    struct mr_reader_options options = { .group = MILL_GROUP, .queue_bytes_max = 1 << 20 };
+    struct mr_part part = { .topic = MILL_RAW };
+    struct mr_position position = { .next = 3, .note = "not ours" };
+    mill_topics(mill, 0);
+    post_pins(mill, 10);
+    assert_int_equal(mr_reader_open(mill->bus, &options, &reader, &err), 0);
+    assert_int_equal(mr_reader_assign(reader, &part, 1, &err), 0);
+    assert_int_equal(mr_reader_commit(reader, &position, 1, &err), 0);
+    mr_reader_close(reader);
+    mill_start(mill);
+    assert_int_equal(step_until_fatal(mill, &err), MR_E(IDENTITY));
+    assert_non_null(strstr(err.text, "not ours"));
+}
+
+static void
 the_first_commit_gives_every_partition_an_offset(void **state)
 {
     struct mill *mill = *state;
@@ -434,6 +454,8 @@ main(void)
             records_that_left_the_log_unread_end_the_process_and_are_named, mill_open, mill_close),
         cmocka_unit_test_setup_teardown(a_log_that_begins_behind_0_is_not_taken_for_a_new_one,
                                         mill_open, mill_close),
+        cmocka_unit_test_setup_teardown(offsets_of_somebody_else_end_the_process, mill_open,
+                                        mill_close),
         cmocka_unit_test_setup_teardown(the_first_commit_gives_every_partition_an_offset, mill_open,
                                         mill_close),
         cmocka_unit_test_setup_teardown(
