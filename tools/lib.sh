@@ -48,16 +48,17 @@ maven() {
 
 # ---- our own programs -----------------------------------------------------------------------------
 
+configure() { # DIR
+  mkdir -p "$1"
+  cmake -G Ninja -S "$root" -B "$1" "-DMILLRACE_DEPS=$deps" >"$1/configure.log" 2>&1 ||
+    die "cmake failed: $(grep -A 2 'CMake Error' "$1/configure.log" | tail -n 1) (all of it: $1/configure.log)"
+}
+
 # build DIR [TARGET]...: builds them there, with everything shown that takes its time.
 build() {
   local place=$1 begin=$SECONDS
   shift
-  mkdir -p "$place"
-  if [ ! -f "$place/build.ninja" ]; then
-    say "configuring (log: $place/configure.log) ..."
-    cmake -G Ninja -S "$root" -B "$place" "-DMILLRACE_DEPS=$deps" >"$place/configure.log" 2>&1 ||
-      die "cmake failed: $(grep -A 2 'CMake Error' "$place/configure.log" | tail -n 1) (all of it: $place/configure.log)"
-  fi
+  if [ ! -f "$place/build.ninja" ]; then configure "$place"; fi
   if ninja -C "$place" -n "$@" | grep -q 'no work to do'; then return; fi
   say "building ..."
   ninja -C "$place" "$@" >&2 || die "the compiler failed: see above"

@@ -144,7 +144,7 @@ class Part:
         lines = self.log.read_text(errors="replace").splitlines()
         return lines[-1] if lines else f"it said nothing in {self.log}"
 
-    async def began(self, pid):
+    def began(self, pid):
         self.pid = pid
         if self.up.is_up:
             self.up.write_env()
@@ -153,23 +153,32 @@ class Part:
 class Kafka(Part):
     """Started by tools/kafka, so no child of ours: a pidfd tells its end."""
 
+    def __init__(self, up):
+        super().__init__(up, "kafka")
+        self.log = up.dir / "kafka/log"
+
     def tool(self, *words):
         return str(self.up.root / "tools/kafka"), *words, "--dir", str(self.up.dir / "kafka")
 
     async def once(self):
-        self.up.bootstrap = (await output(*self.tool("start"))).strip()
+        try:
+            self.up.bootstrap = (await output(*self.tool("start"))).strip()
+        except Failure as failure:
+            if not self.up.is_up:
+                raise
+            return str(failure)
         pid = int((self.up.dir / "kafka/pid").read_text())
         fd = os.pidfd_open(pid)
         ended = asyncio.Event()
         loop = asyncio.get_running_loop()
         loop.add_reader(fd, ended.set)
-        await self.began(pid)
+        self.began(pid)
         try:
             await ended.wait()
         finally:
             loop.remove_reader(fd)
             os.close(fd)
-        return "it was killed or failed"
+        return "killed or failed"
 
     async def stop(self):
         self.task.cancel()
@@ -195,7 +204,7 @@ class Service(Part):
             self.process = await asyncio.create_subprocess_exec(
                 *self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True)
-        await self.began(self.process.pid)
+        self.began(self.process.pid)
         code = await self.process.wait()
         if code < 0:
             return signal.Signals(-code).name
@@ -290,7 +299,7 @@ class Up:
             "query": lambda: ("--work-dir", str(work / "query"), "--shm-dir", self.fresh_shm(),
                               "--rpc", f"tcp://127.0.0.1:{self.query_port}"),
         }
-        self.kafka = Kafka(self, "kafka")
+        self.kafka = Kafka(self)
         self.services = [Service(self, name, options[name]) for name in SERVICES]
         (work / "archiver").mkdir(exist_ok=True)
 
