@@ -193,7 +193,8 @@ put_snapshot(struct mr_buf *text, json_t *table, const struct mr_schema *schema)
     put_file_list(text, json_object_get(table, "files"));
 }
 
-/* Rows of the tail; with a key the first of each key that no file has. */
+/* Rows of the tail; with a key the first of each key that no file has. (Not by QUALIFY row_number()
+ * = 1: DuckDB 1.5.6 rewrites that into an aggregate and then fails on a range of the key.) */
 static void
 put_tail(struct mr_buf *text, json_t *table, const struct mr_schema *schema, const char *relation)
 {
@@ -209,18 +210,21 @@ put_tail(struct mr_buf *text, json_t *table, const struct mr_schema *schema, con
     if (key < 0)
         return;
     const char *name = schema->fields[key].name;
-    if (json_array_size(files) > 0) {
-        mr_buf_text(text, " AS t WHERE NOT EXISTS (SELECT 1 FROM ");
-        put_file_list(text, files);
-        mr_buf_text(text, " AS s WHERE s.");
-        mr_sql_identifier(text, name);
-        mr_buf_text(text, " = t.");
-        mr_sql_identifier(text, name);
-        mr_buf_text(text, ")");
-    }
-    mr_buf_text(text, " QUALIFY row_number() OVER (PARTITION BY ");
+    mr_buf_text(text,
+                " AS t WHERE t.\"" ORDER_COLUMN "\" IN (SELECT min(\"" ORDER_COLUMN "\") FROM ");
+    mr_sql_identifier(text, relation);
+    mr_buf_text(text, " GROUP BY ");
     mr_sql_identifier(text, name);
-    mr_buf_text(text, " ORDER BY \"" ORDER_COLUMN "\") = 1");
+    mr_buf_text(text, ")");
+    if (json_array_size(files) == 0)
+        return;
+    mr_buf_text(text, " AND NOT EXISTS (SELECT 1 FROM ");
+    put_file_list(text, files);
+    mr_buf_text(text, " AS s WHERE s.");
+    mr_sql_identifier(text, name);
+    mr_buf_text(text, " = t.");
+    mr_sql_identifier(text, name);
+    mr_buf_text(text, ")");
 }
 
 /* The rows of the tail as a relation; its batches stay bound until the job ends. */

@@ -82,6 +82,7 @@ the_first_of_a_key_stays_across_snapshot_and_tail(void **state)
     bench_pin(b, CLEAN, 0, 1, "b");
     desk_catch_up(&desk);
     ask_is(&desk, "", "SELECT ind, title FROM pin ORDER BY 1", "1 a");
+    ask_is(&desk, "", "SELECT title FROM pin WHERE ind BETWEEN 0 AND 5", "a");
     bench_settle(archive);
     desk_until(&desk, tail_is_empty);
     bench_pin(b, CLEAN, 0, 1, "c");
@@ -89,6 +90,7 @@ the_first_of_a_key_stays_across_snapshot_and_tail(void **state)
     bench_pin(b, CLEAN, 0, 2, "e");
     desk_catch_up(&desk);
     ask_is(&desk, "", "SELECT ind, title FROM pin ORDER BY 1", "1 a 2 d");
+    ask_is(&desk, "", "SELECT title FROM pin WHERE ind BETWEEN 2 AND 5", "d");
     archive_close(archive);
     desk_close(&desk);
 }
