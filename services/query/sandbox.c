@@ -293,8 +293,20 @@ open_table(struct room *room, json_t *table, struct mr_err *err)
 
 /* ---- a job ---- */
 
+/* A fresh engine for each job, opened while nobody waits: that takes longer than most questions. */
 static int
-room_open(struct room *room, json_t *job, const struct mr_sql_options *options, struct mr_err *err)
+open_engine(struct room *room, const struct mr_sql_options *options, struct mr_err *err)
+{
+    if (mr_sql_open(options, &room->sql, err) != 0)
+        return err->code;
+    for (size_t i = 0; i < MR_COUNT(macros); i++)
+        if (mr_sql_execute(room->sql, macros[i], err) != 0)
+            return err->code;
+    return 0;
+}
+
+static int
+room_open(struct room *room, json_t *job, struct mr_err *err)
 {
     json_t *tables = json_object_get(job, "tables");
     size_t tails = 0, i;
@@ -307,11 +319,6 @@ room_open(struct room *room, json_t *job, const struct mr_sql_options *options, 
     room->wide = mr_alloc((tails + 1) * sizeof(*room->wide));
     room->mappings = mr_alloc((tails + 1) * sizeof(*room->mappings));
     room->relations = mr_alloc((2 * json_array_size(tables) + 1) * sizeof(*room->relations));
-    if (mr_sql_open(options, &room->sql, err) != 0)
-        return err->code;
-    for (i = 0; i < MR_COUNT(macros); i++)
-        if (mr_sql_execute(room->sql, macros[i], err) != 0)
-            return err->code;
     json_array_foreach(tables, i, table) if (open_table(room, table, err) != 0) return err->code;
     return 0;
 }
@@ -392,12 +399,12 @@ name_known(json_t *job, struct mr_err *err)
 }
 
 static int
-answer(struct room *room, json_t *job, const struct mr_sql_options *options, struct mr_err *err)
+answer(struct room *room, json_t *job, struct mr_err *err)
 {
     MR_CLEANUP(mr_statement_closep) struct mr_statement *statement = NULL;
     const char *sql = json_string_value(json_object_get(job, "sql"));
 
-    if (room_open(room, job, options, err) != 0)
+    if (room_open(room, job, err) != 0)
         return err->code;
     room->relations[room->relations_count] = NULL;
     if (mr_sql_check_select(room->sql, sql, room->relations, err) != 0)
@@ -441,11 +448,13 @@ sandbox_main(int argc, char **argv)
     for (;;) {
         struct mr_err err = { 0 };
         struct room room = { 0 };
+        if (open_engine(&room, &options, &err) != 0)
+            return 1;
         if (frame_receive(SANDBOX_FD, &frame, &body, &err) != 0)
             return 0;
         json_t *job = json_loadb(body.data, body.size, 0, NULL);
         MR_ASSERT(job != NULL);
-        if (answer(&room, job, &options, &err) != 0 &&
+        if (answer(&room, job, &err) != 0 &&
             frame_send(SANDBOX_FD, FRAME_FAILED, (uint32_t)rpc_status(&err),
                        mr_slice(err.text, strlen(err.text)), &err) != 0)
             return 1;
