@@ -145,6 +145,9 @@ ask_times(const struct question *question, int64_t time, int timeout_ms,
     rd_kafka_resp_err_t code =
         rd_kafka_offsets_for_times(question->bus->client.rk, list, timeout_ms);
     kafka_client_listen(&question->bus->client);
+    /* The broker has just said that they are there: their leaders are what is not known. */
+    if (code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION)
+        code = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
         return kafka_fail(err, &question->bus->client, code, "offsets of %zu partitions",
                           question->count);
