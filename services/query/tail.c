@@ -221,13 +221,11 @@ decode(struct lane *lane, const struct mr_record *record, struct mr_columns *col
     }
     Millrace__V1__Event *event =
         millrace__v1__event__unpack(NULL, record->value.size, record->value.data);
-    if (event == NULL)
-        lane->state = LANE_CORRUPT;
-    else if (event->contract_version > table->contract->version)
+    if (event != NULL && event->contract_version > table->contract->version)
         lane->state = LANE_NEWER;
-    else if (mr_contract_decode(table->contract, MR_OUTPUT,
-                                mr_slice(event->record.data, event->record.len), columns,
-                                &err) != 0)
+    else if (event == NULL || mr_contract_decode(table->contract, MR_OUTPUT,
+                                                 mr_slice(event->record.data, event->record.len),
+                                                 columns, &err) != 0)
         lane->state = LANE_CORRUPT;
     if (event != NULL)
         millrace__v1__event__free_unpacked(event, NULL);

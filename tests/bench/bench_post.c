@@ -201,7 +201,7 @@ main(int argc, char **argv)
     }
     load.host = argv[1];
     load.to.sin_family = AF_INET;
-    load.to.sin_port = htons((uint16_t)atoi(argv[2]));
+    load.to.sin_port = htons((uint16_t)strtol(argv[2], NULL, 10));
     need(inet_pton(AF_INET, argv[1], &load.to.sin_addr) == 1, argv[1]);
     load.path = argv[3];
     events_load(&load.events, argv[4]);

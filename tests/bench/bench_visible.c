@@ -201,7 +201,7 @@ main(int argc, char **argv)
         return 2;
     }
     probes.to.sin_family = AF_INET;
-    probes.to.sin_port = htons((uint16_t)atoi(argv[2]));
+    probes.to.sin_port = htons((uint16_t)strtol(argv[2], NULL, 10));
     need(inet_pton(AF_INET, argv[1], &probes.to.sin_addr) == 1, argv[1]);
     probes.url = argv[3];
     probes.tenant = argv[4];

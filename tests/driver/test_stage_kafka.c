@@ -224,7 +224,8 @@ ask_ready(const struct child *child)
     int code = 0;
     if (!find_in_log(child, "admin=", port, sizeof(port)))
         return 0;
-    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port)) };
+    struct sockaddr_in to = { .sin_family = AF_INET,
+                              .sin_port = htons((uint16_t)strtol(port, NULL, 10)) };
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     if (connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0 &&
