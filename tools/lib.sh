@@ -54,15 +54,28 @@ configure() { # DIR
     die "cmake failed: $(grep -A 2 'CMake Error' "$1/configure.log" | tail -n 1) (all of it: $1/configure.log)"
 }
 
-# build DIR [TARGET]...: builds them there, with everything shown that takes its time.
+# build DIR [TARGET]...: builds them there, says every now and then where it is, and nothing when
+# there was nothing to do.
 build() {
-  local place=$1 begin=$SECONDS
+  local place=$1 begin=$SECONDS told=$SECONDS pid
   shift
   if [ ! -f "$place/build.ninja" ]; then configure "$place"; fi
-  if ninja -C "$place" -n "$@" | grep -q 'no work to do'; then return; fi
-  say "building ..."
-  ninja -C "$place" "$@" >&2 || die "the compiler failed: see above"
-  say "built after $((SECONDS - begin)) s"
+  ninja -C "$place" "$@" >"$place/build.log" 2>&1 &
+  pid=$!
+  trap 'kill "$pid" 2>/dev/null' EXIT
+  while kill -0 "$pid" 2>/dev/null; do
+    sleep 0.1
+    if [ $((SECONDS - told)) -ge 2 ]; then
+      told=$SECONDS
+      say "building: $(tail -n 1 "$place/build.log" | cut -c -90)"
+    fi
+  done
+  trap - EXIT
+  if ! wait "$pid"; then
+    sed -n '/^FAILED/,$p' "$place/build.log" | head -n 40 >&2
+    die "the build failed (all of it: $place/build.log)"
+  fi
+  if [ $((SECONDS - begin)) -ge 2 ]; then say "built after $((SECONDS - begin)) s"; fi
 }
 
 # ---- servers in the background ------------------------------------------------------------------
