@@ -49,8 +49,16 @@ class Failure(Exception):
     """Says what did not hold; ends the run with exit code 1."""
 
 
+def show(*lines):
+    """Prints, also when whoever read it has gone, as in `tools/up | head`."""
+    try:
+        print(*lines, sep="\n", flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def say(text):
-    print(f"[{time.monotonic() - begin:6.1f} s] {text}", flush=True)
+    show(f"[{time.monotonic() - begin:6.1f} s] {text}")
 
 
 @contextlib.asynccontextmanager
@@ -132,17 +140,19 @@ class Part:
             if time.monotonic() - started >= CALM_S:
                 attempt = 0
             self.pid = 0
-            if how == "refused" and not self.up.is_up:
-                raise Failure(f"{self.name} does not start: {self.last_line()}")
+            if how.startswith("exit") and not self.up.is_up:
+                raise Failure(f"{self.name} does not start: {self.complaint()}")
             wait = BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)]
             attempt += 1
             say(f"{self.name} ended ({how}); it starts again"
                 + (f" in {wait} s" if wait else "") + f" (log: {self.log})")
             await asyncio.sleep(wait)
 
-    def last_line(self):
-        lines = self.log.read_text(errors="replace").splitlines()
-        return lines[-1] if lines else f"it said nothing in {self.log}"
+    def complaint(self):
+        """Its last error, or what it refused with before it logged."""
+        lines = [line for line in self.log.read_text(errors="replace").splitlines()
+                 if " level=error " in line or not line.startswith("time=")]
+        return lines[-1] if lines else f"see {self.log}"
 
     def began(self, pid):
         self.pid = pid
@@ -155,6 +165,7 @@ class Kafka(Part):
 
     def __init__(self, up):
         super().__init__(up, "kafka")
+        self.started = asyncio.Event()
         self.log = up.dir / "kafka/log"
 
     def tool(self, *words):
@@ -173,6 +184,7 @@ class Kafka(Part):
         loop = asyncio.get_running_loop()
         loop.add_reader(fd, ended.set)
         self.began(pid)
+        self.started.set()
         try:
             await ended.wait()
         finally:
@@ -206,9 +218,7 @@ class Service(Part):
                 start_new_session=True)
         self.began(self.process.pid)
         code = await self.process.wait()
-        if code < 0:
-            return signal.Signals(-code).name
-        return "refused" if code == 2 else f"exit code {code}"
+        return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
 
     async def ready(self):
         while True:
@@ -270,6 +280,8 @@ class Up:
             for name in ("kafka", "store", "work", "log", "up.env"):
                 path = self.dir / name
                 (path.unlink if path.is_file() else shutil.rmtree)(path) if path.exists() else None
+        if int(self.options.port) and not is_free(self.gateway_port):
+            raise Failure(f"port {self.gateway_port} is taken: choose another with --port")
         for name in ("log", "work"):
             (self.dir / name).mkdir(exist_ok=True)
         if self.store.startswith("file:"):
@@ -344,8 +356,7 @@ class Up:
         say(f"starting Kafka and the services (logs: {self.dir}/log, {self.dir}/kafka/log)")
         self.kafka.keep()
         async with progress(lambda: "waiting for Kafka"):
-            while not self.kafka.pid:
-                await self.unless_ended(asyncio.sleep(0.02))
+            await self.unless_ended(self.kafka.started.wait())
         await self.millrace("topics", "--create")
         for service in self.services:
             service.keep()
@@ -356,25 +367,26 @@ class Up:
                 f"{service.name} ({service.why})"
                 for service, task in zip(self.services, waiting) if not task.done())
         async with progress(look):
-            try:
-                await self.unless_ended(asyncio.wait_for(asyncio.gather(*waiting), READY_S))
-            except asyncio.TimeoutError:
-                raise Failure(f"not ready after {READY_S} s: {look()}") from None
+            if not await self.unless_ended(asyncio.wait(waiting)):
+                raise Failure(f"not ready after {READY_S} s: {look()}")
         self.is_up = True
         self.write_env()
         say(f"ready: http://127.0.0.1:{self.gateway_port} takes events, "
             f"Kafka is {self.bootstrap}, the store {self.store}")
 
     async def unless_ended(self, work):
-        """The result of work, or the Failure of a process that refused to start meanwhile."""
+        """Waits for work, or raises the Failure of a process that does not start."""
         work = asyncio.ensure_future(work)
         tasks = [part.task for part in (self.kafka, *self.services) if part.task]
-        await asyncio.wait([work, *tasks], return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            if task.done():
-                work.cancel()
-                task.result()
-        return await work
+        try:
+            await asyncio.wait([work, *tasks], timeout=READY_S, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                if task.done():
+                    task.result()
+            return work.done()
+        finally:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
 
     async def totals(self):
         """{kind: its line of the law}, from the first stage to the tables."""
@@ -436,46 +448,47 @@ class Up:
             tables = await self.ask_all("table")
         for (name, title), table in zip(QUESTIONS.items(), tables):
             head, *rows = table.splitlines()
-            print(f"\n{title}\n", head, *rows[:ROWS_SHOWN], sep="\n  ")
+            show(f"\n{title}\n", *("  " + line for line in (head, *rows[:ROWS_SHOWN])))
             if len(rows) > ROWS_SHOWN:
-                print(f"  ... and {len(rows) - ROWS_SHOWN} more: millrace query {name}")
+                show(f"  ... and {len(rows) - ROWS_SHOWN} more: millrace query {name}")
         if self.options.answers:
             folder = Path(self.options.answers).absolute()
             folder.mkdir(parents=True, exist_ok=True)
             for name, text in zip(QUESTIONS, await self.ask_all("csv")):
                 (folder / f"{name}.csv").write_text(text)
-            print(f"\nThe answers are also in {folder}.")
+            show(f"\nThe answers are also in {folder}.")
 
     async def law(self):
-        return await self.millrace("status")
+        return (await self.millrace("status")).rstrip()
 
     def next_steps(self):
         env = os.path.relpath(self.dir / "up.env")
         millrace = os.path.relpath(self.bin / "millrace")
-        topic = f"{self.options.tenant}.pin"
-        print(f"""
+        show(f"""
 Where to go next
-  set -a; . {env}; set +a              what the commands below need
+  set -a; . {env}; set +a        # so that the commands below find everything
   {millrace} query "SELECT * FROM pin LIMIT 5"
-  {millrace} query q1                     a saved question: deploy/queries
-  {millrace} status                       the law and the lag
-  {millrace} tail {topic}         what comes in
+  {millrace} query q1            # a saved question, from deploy/queries
+  {millrace} status              # the law and the lag
+  {millrace} tail "$MILLRACE_TENANT.pin"
   curl -H 'Content-Type: application/vnd.kafka.json.v2+json' \\
     -d '{{"records":[{{"value":{{"ind":1,"country":"Peru"}}}}]}}' \\
-    $GATEWAY_URL/topics/{self.options.tenant}.geo""", flush=True)
+    "$GATEWAY_URL/topics/$MILLRACE_TENANT.geo"
+
+Each has /status, /metrics, /ready and /live:""")
         for service in self.services:
-            print(f"  {service.name:<9} http://127.0.0.1:{service.admin}/status  /metrics  /ready")
+            show(f"  {service.name:<9} http://127.0.0.1:{service.admin}/status")
 
     async def story(self):
         await self.start()
         if not self.options.idle:
             await self.play()
             await self.answer()
-        print(f"\nThe law: in = good + repeated + dead\n\n{await self.law()}", end="", flush=True)
+        show(f"\nThe law: in = good + repeated + dead\n\n{await self.law()}")
         if self.options.once:
             return
         self.next_steps()
-        print("\nCtrl-C ends it all.", flush=True)
+        show("\nCtrl-C ends it all.")
         await asyncio.Event().wait()
 
     async def drain(self):
@@ -508,7 +521,8 @@ async def main(options):
     except Failure as failure:
         say(f"failed: {failure}")
         code = 1
-    drained = await up.drain()
+    finally:
+        drained = await up.drain()
     return code if drained else 1
 
 
