@@ -6,6 +6,7 @@
 #include "gateway/admit.h"
 
 #include "clock/clock.h"
+#include "gateway/call.h"
 #include "gateway/stamp.h"
 
 #include <stdlib.h>
@@ -134,7 +135,7 @@ produce(struct post *post)
     stamp_init(&stamp, &(struct stamp_origin){
                            .dialect = post->dialect->wire,
                            .received_us = post->received_us,
-                           .principal = "",
+                           .principal = principal_name(post->who),
                            .traceparent = mr_http_header(post->request, "traceparent"),
                            .key = mr_http_header(post->request, "idempotency-key"),
                        });
@@ -153,6 +154,11 @@ resolve(struct post *post, struct mr_err *err)
         if (i > 0 && strcmp(event->name, event[-1].name) == 0) {
             event->topic = event[-1].topic;
             continue;
+        }
+        if (!guard_may(post->who, RIGHT_PRODUCE, event->name)) {
+            (void)mr_fail(err, MR_E(DENIED), MR_REJECT, "%s may not post to topic %s",
+                          principal_name(post->who), event->name);
+            return LOOKUP_REFUSED;
         }
         enum lookup found = topics_look(post->admit->topics, event->name, &event->topic, err);
         if (found != LOOKUP_READY)
@@ -240,12 +246,14 @@ post_admit(struct post *post)
 }
 
 struct post *
-post_new(struct admit *admit, struct mr_http_request *request, const struct dialect *dialect)
+post_new(const struct call *call, const struct dialect *dialect)
 {
-    struct post *post = mr_arena_alloc(mr_http_arena(request), sizeof(*post));
+    struct admit *admit = call->gateway->admit;
+    struct post *post = mr_arena_alloc(mr_http_arena(call->request), sizeof(*post));
     *post = (struct post){ .admit = admit,
-                           .request = request,
+                           .request = call->request,
                            .dialect = dialect,
+                           .who = call->who,
                            .received_us = mr_wall_us(),
                            .started_us = mr_now_us(),
                            .deadline_ms = mr_now_ms() + admit->options.delivery_ms_max };
@@ -296,7 +304,7 @@ admit_open(const struct admit_options *options, struct admit **ret, struct mr_er
         free(admit);
         return code;
     }
-    admit->topics = topics_open(&(struct topics_options){ .bus = options->bus,
+    admit->topics = topics_open(&(struct topics_options){ .errands = options->errands,
                                                           .writer = admit->writer,
                                                           .plan = options->plan,
                                                           .kinds = options->kinds,

@@ -3,7 +3,7 @@
  * header of each record, produce, and the wait for all delivery reports stand here once for all
  * dialects.
  *
- *   struct post *post = post_new(admit, request, &dialect);
+ *   struct post *post = post_new(call, &dialect);
  *   struct event *event = post_add(post, topic);    once or more often
  *   post_admit(post);                               dialect->answer(post) follows, now or later
  *
@@ -20,6 +20,8 @@
 #include "http/http.h"
 
 struct admit;
+struct call;
+struct principal;
 struct post;
 
 enum { POST_EVENTS_MAX = 10000 };
@@ -41,6 +43,7 @@ struct post {
     struct admit *admit;
     struct mr_http_request *request;
     const struct dialect *dialect;
+    const struct principal *who;
     struct event *events;
     size_t count, room;
     size_t waiting; /* for so many reports */
@@ -51,7 +54,8 @@ struct post {
 };
 
 struct admit_options {
-    struct mr_bus *bus;
+    struct mr_bus *bus; /* for the writer */
+    struct errands *errands;
     const struct mr_plan *plan;
     const char *kinds;
     bool auto_topics;
@@ -73,8 +77,7 @@ size_t admit_in_flight_bytes(const struct admit *admit);
 struct topics *admit_topics(struct admit *admit);
 struct replies *admit_replies(struct admit *admit);
 
-struct post *post_new(struct admit *admit, struct mr_http_request *request,
-                      const struct dialect *dialect);
+struct post *post_new(const struct call *call, const struct dialect *dialect);
 /* NULL beyond POST_EVENTS_MAX. topic is borrowed from the request's memory. */
 struct event *post_add(struct post *post, const char *topic);
 void post_admit(struct post *post);

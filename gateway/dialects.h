@@ -1,28 +1,26 @@
 /*
- * The dialects that the door speaks, one file each. Every function here replies to the request,
- * now or, when it posts events, after the last delivery report.
+ * The dialects that the door speaks. Each route function gets the requests of its first path
+ * segment (routes.c) and replies to them, now or, when it posts events, after the last delivery
+ * report.
  */
 #ifndef MR_DIALECTS_H
 #define MR_DIALECTS_H
 
-#include "base/base.h"
-#include "gateway/admit.h"
-#include "http/http.h"
+#include "gateway/call.h"
 
 /* rest_v2.c: Kafka REST Proxy v2 */
 extern const struct dialect rest_v2;
-void rest_v2_post(struct admit *admit, struct mr_http_request *request, struct mr_slice topic);
-void rest_v2_list(struct admit *admit, struct mr_http_request *request);
+void rest_v2_route(const struct call *call);
 
 /* kinesis.c: Kinesis as an API gateway passes it on */
 extern const struct dialect kinesis;
-void kinesis_put(struct admit *admit, struct mr_http_request *request, struct mr_slice stream);
-void kinesis_list(struct admit *admit, struct mr_http_request *request);
-void kinesis_describe(struct admit *admit, struct mr_http_request *request, struct mr_slice stream);
+void kinesis_route(const struct call *call);
+/* kinesis_streams.c */
+void kinesis_list(const struct call *call);
+void kinesis_describe(const struct call *call, struct mr_slice stream);
 
 /* events.c: our own */
 extern const struct dialect events_v1;
-void events_post(struct admit *admit, struct mr_http_request *request, struct mr_slice tenant,
-                 struct mr_slice kind);
+void events_route(const struct call *call);
 
 #endif

@@ -5,7 +5,7 @@
 #include "gateway/door.h"
 
 #include "clock/clock.h"
-#include "gateway/admit.h"
+#include "gateway/call.h"
 #include "gateway/routes.h"
 
 #include <stdio.h>
@@ -18,8 +18,7 @@ enum {
 
 struct door {
     struct mr_http *http;
-    struct replies *replies;
-    struct admit *admit;
+    struct gateway gateway;
     struct mr_cell *connections;
     int64_t background_next_ms;
 };
@@ -29,11 +28,15 @@ door_open(const struct door_options *options, struct door **ret, struct mr_err *
 {
     MR_ASSERT(options->bus != NULL);
     struct door *door = mr_alloc(sizeof(*door));
-    door->replies = replies_open(options->metrics);
+    struct gateway *gateway = &door->gateway;
+    gateway->replies = replies_open(options->metrics);
+    gateway->errands = errands_open(options->bus);
+    gateway->guard = guard_open();
     door->connections = mr_metrics_cell(options->metrics, "millrace_gateway_connections", NULL);
     int delivery_ms = options->delivery_ms_max > 0 ? options->delivery_ms_max : DELIVERY_MS_DEFAULT;
     struct admit_options admit = {
         .bus = options->bus,
+        .errands = gateway->errands,
         .plan = options->plan,
         .kinds = options->kinds,
         .auto_topics = options->auto_topics,
@@ -41,12 +44,15 @@ door_open(const struct door_options *options, struct door **ret, struct mr_err *
         .delivery_ms_max = delivery_ms,
         .in_flight_bytes_max = options->in_flight_bytes_max,
         .metrics = options->metrics,
-        .replies = door->replies,
+        .replies = gateway->replies,
     };
-    if (admit_open(&admit, &door->admit, err) != 0 ||
-        mr_http_listen(options->host, options->port, &options->limits, route, door->admit,
-                       &door->http, err) != 0 ||
-        mr_http_watch(door->http, admit_fd(door->admit), admit_reports, door->admit, err) != 0) {
+    if (admit_open(&admit, &gateway->admit, err) != 0 ||
+        mr_http_listen(options->host, options->port, &options->limits, route, gateway, &door->http,
+                       err) != 0 ||
+        mr_http_watch(door->http, admit_fd(gateway->admit), admit_reports, gateway->admit, err) !=
+            0 ||
+        mr_http_watch(door->http, errands_fd(gateway->errands), errands_serve, gateway->errands,
+                      err) != 0) {
         door_close(door);
         return err->code;
     }
@@ -59,9 +65,12 @@ door_close(struct door *door)
 {
     if (door == NULL)
         return;
-    admit_close(door->admit); /* before http: the writer may still read request bodies */
+    struct gateway *gateway = &door->gateway;
+    errands_close(gateway->errands);
+    admit_close(gateway->admit); /* before http: the writer may still read request bodies */
     mr_http_close(door->http);
-    replies_close(door->replies);
+    guard_close(gateway->guard);
+    replies_close(gateway->replies);
     free(door);
 }
 
@@ -74,13 +83,13 @@ door_port(const struct door *door)
 int
 door_step(struct door *door, int timeout_ms)
 {
-    if (timeout_ms > BACKGROUND_EVERY_MS && admit_waiting(door->admit) > 0)
+    if (timeout_ms > BACKGROUND_EVERY_MS && admit_waiting(door->gateway.admit) > 0)
         timeout_ms = BACKGROUND_EVERY_MS;
     int count = mr_http_poll(door->http, timeout_ms);
     int64_t now_ms = mr_now_ms();
     if (now_ms >= door->background_next_ms) {
         door->background_next_ms = now_ms + BACKGROUND_EVERY_MS;
-        count += admit_step(door->admit);
+        count += admit_step(door->gateway.admit);
         mr_set(door->connections, (int64_t)mr_http_open_connections(door->http));
     }
     return count;
@@ -97,7 +106,7 @@ door_drain(struct door *door, int timeout_ms)
 bool
 door_ready(const struct door *door, char *ret_why, size_t size)
 {
-    if (topics_reachable(admit_topics(door->admit)))
+    if (topics_reachable(admit_topics(door->gateway.admit)))
         return true;
     (void)snprintf(ret_why, size, "Kafka does not answer");
     return false;
@@ -109,6 +118,7 @@ door_status(const struct door *door, struct mr_buf *ret_json)
     mr_buf_printf(ret_json,
                   "{\"connections\":%zu,\"requests_waiting\":%zu,\"in_flight_bytes\":%zu,"
                   "\"topics_less_durable_than_planned\":%zu}",
-                  mr_http_open_connections(door->http), admit_waiting(door->admit),
-                  admit_in_flight_bytes(door->admit), topics_weak(admit_topics(door->admit)));
+                  mr_http_open_connections(door->http), admit_waiting(door->gateway.admit),
+                  admit_in_flight_bytes(door->gateway.admit),
+                  topics_weak(admit_topics(door->gateway.admit)));
 }

@@ -74,9 +74,10 @@ take_values(struct post *post, const char *topic, struct scan *scan)
 }
 
 static void
-refuse(struct admit *admit, struct mr_http_request *request, const struct scan *scan, bool fits)
+refuse(const struct call *call, const struct scan *scan, bool fits)
 {
-    struct replies *replies = admit_replies(admit);
+    struct mr_http_request *request = call->request;
+    struct replies *replies = call->gateway->replies;
     if (!fits)
         reply_fault(replies, request, &events_v1, FAULT_TOO_MANY,
                     "there are more than %d events in one request", POST_EVENTS_MAX);
@@ -90,13 +91,13 @@ refuse(struct admit *admit, struct mr_http_request *request, const struct scan *
                     "one object a line");
 }
 
-void
-events_post(struct admit *admit, struct mr_http_request *request, struct mr_slice tenant,
-            struct mr_slice kind)
+static void
+post_events(const struct call *call, struct mr_slice tenant, struct mr_slice kind)
 {
+    struct mr_http_request *request = call->request;
     char topic[MR_TOPIC_MAX + 1];
     if (!mr_tenant_ok(tenant) || !mr_kind_ok(kind)) {
-        reply_fault(admit_replies(admit), request, &events_v1, FAULT_TOPIC,
+        reply_fault(call->gateway->replies, request, &events_v1, FAULT_TOPIC,
                     "%.*s/%.*s is not a tenant and a kind; POST to /v1/events/a1b2c3/pin",
                     (int)tenant.size, (const char *)tenant.data, (int)kind.size,
                     (const char *)kind.data);
@@ -107,7 +108,7 @@ events_post(struct admit *admit, struct mr_http_request *request, struct mr_slic
     const char *kind_text = mr_arena_copy(arena, kind.data, kind.size);
     mr_topic_format(tenant_text, kind_text, MR_TOPIC_RAW, topic);
 
-    struct post *post = post_new(admit, request, &events_v1);
+    struct post *post = post_new(call, &events_v1);
     const char *name = mr_arena_copy(arena, topic, strlen(topic));
     struct scan scan;
     struct mr_slice body = mr_http_body(request);
@@ -117,7 +118,7 @@ events_post(struct admit *admit, struct mr_http_request *request, struct mr_slic
     if (fits && scan.fault == NULL && post->count > 0)
         post_admit(post);
     else
-        refuse(admit, request, &scan, fits);
+        refuse(call, &scan, fits);
 }
 
 static void
@@ -161,6 +162,19 @@ answer(struct post *post)
     MR_ASSERT(!body.failed);
     reply_json(admit_replies(post->admit), post->request, &events_v1, status, mr_buf_slice(&body));
     mr_buf_fini(&body);
+}
+
+void
+events_route(const struct call *call)
+{
+    const struct path *path = &call->path;
+    if (path->count == 4 && call_segment_is(call, 1, "events") && call->is_post)
+        post_events(call, path->segments[2], path->segments[3]);
+    else if (path->count == 4 && call_segment_is(call, 1, "events"))
+        call_no_method(call, &events_v1);
+    else
+        reply_fault(call->gateway->replies, call->request, &events_v1, FAULT_ROUTE,
+                    "this path is not offered; POST to /v1/events/<tenant>/<kind>");
 }
 
 const struct dialect events_v1 = {

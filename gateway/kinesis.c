@@ -278,32 +278,34 @@ take_envelope(struct envelope *envelope)
 }
 
 static void
-refuse_envelope(struct admit *admit, struct mr_http_request *request,
-                const struct envelope *envelope)
+refuse_envelope(const struct call *call, const struct envelope *envelope)
 {
+    struct mr_http_request *request = call->request;
     const struct scan *scan = &envelope->scan;
     if (envelope->fault != NULL)
-        reply_fault(admit_replies(admit), request, &kinesis, envelope->kind, "%s", envelope->fault);
+        reply_fault(call->gateway->replies, request, &kinesis, envelope->kind, "%s",
+                    envelope->fault);
     else if (scan->start == scan->end)
-        reply_fault(admit_replies(admit), request, &kinesis, FAULT_ENVELOPE,
+        reply_fault(call->gateway->replies, request, &kinesis, FAULT_ENVELOPE,
                     "the body is empty; send " WRAP);
     else
-        reply_fault(admit_replies(admit), request, &kinesis, FAULT_JSON,
+        reply_fault(call->gateway->replies, request, &kinesis, FAULT_JSON,
                     "the body is not the JSON that is expected: %s at byte %zu", scan->fault,
                     (size_t)(scan->at - scan->start));
 }
 
-void
-kinesis_put(struct admit *admit, struct mr_http_request *request, struct mr_slice stream)
+static void
+put(const struct call *call, struct mr_slice stream)
 {
+    struct mr_http_request *request = call->request;
     struct envelope envelope = {
-        .admit = admit,
-        .post = post_new(admit, request, &kinesis),
+        .admit = call->gateway->admit,
+        .post = post_new(call, &kinesis),
         .stream = stream,
     };
     scan_init(&envelope.scan, mr_http_body(request));
     if (!take_envelope(&envelope)) {
-        refuse_envelope(admit, request, &envelope);
+        refuse_envelope(call, &envelope);
         return;
     }
     envelope.post->form = envelope.has_records ? FORM_RECORDS : FORM_RECORD;
@@ -367,6 +369,36 @@ answer(struct post *post)
     MR_ASSERT(!body.failed);
     reply_json(admit_replies(post->admit), post->request, &kinesis, status, mr_buf_slice(&body));
     mr_buf_fini(&body);
+}
+
+static bool
+is_record(const struct call *call, size_t i)
+{
+    return call_segment_is(call, i, "record") || call_segment_is(call, i, "records");
+}
+
+void
+kinesis_route(const struct call *call)
+{
+    struct replies *replies = call->gateway->replies;
+    const struct path *path = &call->path;
+    struct mr_slice named = mr_http_param(call->request, "stream-name");
+    if (path->count == 1 && call->is_get)
+        kinesis_list(call);
+    else if (path->count == 2 && is_record(call, 1) && named.size > 0 && call->is_post)
+        put(call, named);
+    else if (path->count == 2 && call->is_get)
+        kinesis_describe(call, path->segments[1]);
+    else if (path->count == 3 && is_record(call, 2) && call->is_post)
+        put(call, path->segments[1]);
+    else if (path->count <= 2 && call->is_post)
+        reply_fault(replies, call->request, &kinesis, FAULT_ROUTE,
+                    "PUT records to /streams/<name>/record");
+    else if (path->count > 3 || (path->count == 3 && !is_record(call, 2)))
+        reply_fault(replies, call->request, &kinesis, FAULT_ROUTE,
+                    "this path is not offered; PUT records to /streams/<name>/record");
+    else
+        call_no_method(call, &kinesis);
 }
 
 const struct dialect kinesis = {

@@ -53,8 +53,10 @@ limit_of(struct mr_http_request *request)
 }
 
 void
-kinesis_list(struct admit *admit, struct mr_http_request *request)
+kinesis_list(const struct call *call)
 {
+    struct admit *admit = call->gateway->admit;
+    struct mr_http_request *request = call->request;
     struct mr_slice after = mr_http_param(request, "ExclusiveStartStreamName");
     size_t count, shown = 0, limit = limit_of(request), i = 0;
     MR_CLEANUP(mr_freep) struct stream *streams = all_streams(admit, &count);
@@ -71,7 +73,7 @@ kinesis_list(struct admit *admit, struct mr_http_request *request)
     }
     mr_buf_printf(&body, "],\"HasMoreStreams\":%s}", i < count ? "true" : "false");
     MR_ASSERT(!body.failed);
-    reply_json(admit_replies(admit), request, &kinesis, 200, mr_buf_slice(&body));
+    reply_json(call->gateway->replies, request, &kinesis, 200, mr_buf_slice(&body));
     mr_buf_fini(&body);
 }
 
@@ -107,8 +109,10 @@ put_shard(struct mr_buf *body, int partition, int count)
 }
 
 void
-kinesis_describe(struct admit *admit, struct mr_http_request *request, struct mr_slice name)
+kinesis_describe(const struct call *call, struct mr_slice name)
 {
+    struct admit *admit = call->gateway->admit;
+    struct mr_http_request *request = call->request;
     size_t count;
     struct mr_topic_name parts;
     char topic[MR_TOPIC_MAX + 1] = "";
@@ -119,8 +123,8 @@ kinesis_describe(struct admit *admit, struct mr_http_request *request, struct mr
         if (strcmp(topics[i].name, topic) == 0)
             found = &topics[i];
     if (found == NULL) {
-        reply_fault(admit_replies(admit), request, &kinesis, FAULT_TOPIC, "Stream %.*s not found.",
-                    (int)name.size, (const char *)name.data);
+        reply_fault(call->gateway->replies, request, &kinesis, FAULT_TOPIC,
+                    "Stream %.*s not found.", (int)name.size, (const char *)name.data);
         return;
     }
     struct mr_buf body;
@@ -132,6 +136,6 @@ kinesis_describe(struct admit *admit, struct mr_http_request *request, struct mr
         put_shard(&body, i, found->partitions);
     mr_buf_text(&body, "]}}");
     MR_ASSERT(!body.failed);
-    reply_json(admit_replies(admit), request, &kinesis, 200, mr_buf_slice(&body));
+    reply_json(call->gateway->replies, request, &kinesis, 200, mr_buf_slice(&body));
     mr_buf_fini(&body);
 }

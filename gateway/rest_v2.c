@@ -155,10 +155,10 @@ take_envelope(struct envelope *envelope)
 }
 
 static void
-refuse_envelope(struct admit *admit, struct mr_http_request *request,
-                const struct envelope *envelope)
+refuse_envelope(const struct call *call, const struct envelope *envelope)
 {
-    struct replies *replies = admit_replies(admit);
+    struct mr_http_request *request = call->request;
+    struct replies *replies = call->gateway->replies;
     const struct scan *scan = &envelope->scan;
     size_t size = (size_t)(scan->end - scan->start);
     char first = size > 0 ? *scan->start : '\0';
@@ -216,13 +216,14 @@ format_of(struct mr_slice content_type)
     return FORMAT_UNKNOWN;
 }
 
-void
-rest_v2_post(struct admit *admit, struct mr_http_request *request, struct mr_slice topic)
+static void
+post_records(const struct call *call, struct mr_slice topic)
 {
+    struct mr_http_request *request = call->request;
     struct mr_slice type = mr_http_header(request, "content-type");
     enum format format = format_of(type);
     if (format == FORMAT_REGISTRY || format == FORMAT_UNKNOWN) {
-        reply_fault(admit_replies(admit), request, &rest_v2, FAULT_MEDIA,
+        reply_fault(call->gateway->replies, request, &rest_v2, FAULT_MEDIA,
                     "Content-Type %.*s %s; send application/vnd.kafka.json.v2+json",
                     (int)(type.size < 100 ? type.size : 100), (const char *)type.data,
                     format == FORMAT_REGISTRY ? "needs a schema registry, which is not used here"
@@ -230,7 +231,7 @@ rest_v2_post(struct admit *admit, struct mr_http_request *request, struct mr_sli
         return;
     }
     struct envelope envelope = {
-        .post = post_new(admit, request, &rest_v2),
+        .post = post_new(call, &rest_v2),
         .topic = mr_arena_copy(mr_http_arena(request), topic.data, topic.size),
         .is_binary = format == FORMAT_BINARY,
     };
@@ -238,7 +239,7 @@ rest_v2_post(struct admit *admit, struct mr_http_request *request, struct mr_sli
     if (take_envelope(&envelope) && envelope.post->count > 0)
         post_admit(envelope.post);
     else
-        refuse_envelope(admit, request, &envelope);
+        refuse_envelope(call, &envelope);
 }
 
 static void
@@ -288,9 +289,11 @@ answer(struct post *post)
     mr_buf_fini(&body);
 }
 
-void
-rest_v2_list(struct admit *admit, struct mr_http_request *request)
+static void
+list_topics(const struct call *call)
 {
+    struct admit *admit = call->gateway->admit;
+    struct mr_http_request *request = call->request;
     size_t count;
     const struct mr_topic *topics = topics_list(admit_topics(admit), &count);
     if (topics == NULL && !topics_reachable(admit_topics(admit))) {
@@ -312,6 +315,25 @@ rest_v2_list(struct admit *admit, struct mr_http_request *request)
     else
         reply_json(admit_replies(admit), request, &rest_v2, 200, mr_buf_slice(&body));
     mr_buf_fini(&body);
+}
+
+void
+rest_v2_route(const struct call *call)
+{
+    struct replies *replies = call->gateway->replies;
+    const struct path *path = &call->path;
+    if (path->count == 1 && call->is_get)
+        list_topics(call);
+    else if (path->count == 1 && call->is_post)
+        reply_fault(replies, call->request, &rest_v2, FAULT_ROUTE,
+                    "the topic is missing from the path; POST to /topics/<tenant>.<kind>");
+    else if (path->count == 2 && call->is_post)
+        post_records(call, path->segments[1]);
+    else if (path->count > 2)
+        reply_fault(replies, call->request, &rest_v2, FAULT_ROUTE,
+                    "this path is not offered; POST to /topics/<tenant>.<kind>");
+    else
+        call_no_method(call, &rest_v2);
 }
 
 const struct dialect rest_v2 = {

@@ -6,6 +6,6 @@
 
 #include "http/http.h"
 
-void route(void *admit, struct mr_http_request *request);
+void route(void *gateway, struct mr_http_request *request);
 
 #endif

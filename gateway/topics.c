@@ -1,12 +1,11 @@
 /*
- * Every two seconds the worker lists the cluster's topics: that is the list that clients see, the
+ * Every two seconds an errand lists the cluster's topics: that is the list that clients see, the
  * proof that the broker can be reached, and the moment to check one topic's durability.
  */
 #include "gateway/topics.h"
 
 #include "clock/clock.h"
 #include "log/log.h"
-#include "service/service.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,8 +24,8 @@ enum {
 };
 
 struct look {
-    struct mr_job job;
-    struct mr_bus *bus;
+    struct errand errand;
+    struct topics *topics;
     char check[MR_BUS_TOPIC_MAX + 1]; /* topic whose durability is asked; "": none */
     int min_insync;
     struct mr_topic *list;
@@ -34,8 +33,8 @@ struct look {
 };
 
 struct making {
-    struct mr_job job;
-    struct mr_bus *bus;
+    struct errand errand;
+    struct topics *topics;
     const struct mr_plan *plan;
     struct mr_topic_name name;
     char topic[MR_BUS_TOPIC_MAX + 1]; /* "": this place is free */
@@ -45,7 +44,6 @@ struct making {
 
 struct topics {
     struct topics_options options;
-    struct mr_worker *worker;
     struct topic *buckets[BUCKETS];
     size_t count, weak;
     struct making makings[MAKINGS_MAX];
@@ -56,7 +54,7 @@ struct topics {
     size_t list_count;
 };
 
-/* ---- on the worker thread ---- */
+/* ---- on the thread of the errands ---- */
 
 static int
 run_look(struct mr_job *job, struct mr_err *err)
@@ -65,11 +63,11 @@ run_look(struct mr_job *job, struct mr_err *err)
     char value[32];
     look->list = NULL;
     look->min_insync = 0;
-    int code = mr_bus_topics(look->bus, &look->list, &look->count, LOOK_TIMEOUT_MS, err);
+    int code = mr_bus_topics(look->errand.bus, &look->list, &look->count, LOOK_TIMEOUT_MS, err);
     if (code != 0 || look->check[0] == '\0')
         return code;
     struct mr_err unknown = { 0 };
-    if (mr_bus_setting(look->bus, look->check, "min.insync.replicas", value, sizeof(value),
+    if (mr_bus_setting(look->errand.bus, look->check, "min.insync.replicas", value, sizeof(value),
                        LOOK_TIMEOUT_MS, &unknown) == 0)
         look->min_insync = (int)strtol(value, NULL, 10);
     return 0;
@@ -79,7 +77,7 @@ static int
 run_making(struct mr_job *job, struct mr_err *err)
 {
     struct making *making = (struct making *)job;
-    return mr_plan_make(making->plan, making->bus, making->name.tenant, making->name.kind,
+    return mr_plan_make(making->plan, making->errand.bus, making->name.tenant, making->name.kind,
                         MAKE_TIMEOUT_MS, err);
 }
 
@@ -91,7 +89,6 @@ topics_open(const struct topics_options *options)
     MR_ASSERT(options->plan != NULL);
     struct topics *topics = mr_alloc(sizeof(*topics));
     topics->options = *options;
-    topics->worker = mr_worker_open(MAKINGS_MAX + 1);
     topics->reached_ms = INT64_MIN / 2;
     return topics;
 }
@@ -101,7 +98,6 @@ topics_close(struct topics *topics)
 {
     if (topics == NULL)
         return;
-    mr_worker_close(topics->worker);
     if (topics->look.list != topics->list)
         free(topics->look.list);
     free(topics->list);
@@ -143,12 +139,13 @@ check_durability(struct topics *topics, const struct look *look)
 }
 
 static void
-finish_look(struct topics *topics)
+finish_look(struct errand *errand)
 {
-    struct look *look = &topics->look;
+    struct look *look = (struct look *)errand;
+    struct topics *topics = look->topics;
     topics->is_looking = false;
     topics->look_next_ms = mr_now_ms() + LOOK_EVERY_MS;
-    if (look->job.result != 0)
+    if (errand->job.result != 0)
         return;
     topics->reached_ms = mr_now_ms();
     free(topics->list);
@@ -159,15 +156,17 @@ finish_look(struct topics *topics)
 }
 
 static void
-finish_making(struct topics *topics, struct making *making)
+finish_making(struct errand *errand)
 {
+    struct making *making = (struct making *)errand;
+    struct topics *topics = making->topics;
     making->is_done = true;
     making->done_ms = mr_now_ms();
     topics->look_next_ms = 0;
-    if (making->job.result == 0)
+    if (errand->job.result == 0)
         mr_log(MR_LOG_INFO, "topic-made", " topic=%s", making->topic);
     else
-        mr_log_err(MR_LOG_WARN, "topic-not-made", &making->job.err, " topic=%s", making->topic);
+        mr_log_err(MR_LOG_WARN, "topic-not-made", &errand->job.err, " topic=%s", making->topic);
 }
 
 static void
@@ -192,21 +191,15 @@ start_look(struct topics *topics)
     if (topics->is_looking || mr_now_ms() < topics->look_next_ms)
         return;
     pick_check(topics);
-    topics->look.job = (struct mr_job){ .run = run_look };
-    topics->look.bus = topics->options.bus;
-    topics->is_looking = mr_worker_submit(topics->worker, &topics->look.job, &err) == 0;
+    topics->look.errand = (struct errand){ .job.run = run_look, .finish = finish_look };
+    topics->look.topics = topics;
+    topics->is_looking = errands_submit(topics->options.errands, &topics->look.errand, &err) == 0;
 }
 
 void
 topics_step(struct topics *topics)
 {
     MR_ASSERT(topics != NULL);
-    for (struct mr_job *job; (job = mr_worker_done(topics->worker, 0)) != NULL;) {
-        if (job == &topics->look.job)
-            finish_look(topics);
-        else
-            finish_making(topics, (struct making *)job);
-    }
     for (size_t i = 0; i < MAKINGS_MAX; i++) {
         struct making *making = &topics->makings[i];
         if (making->is_done && mr_now_ms() >= making->done_ms + MADE_KEPT_MS)
@@ -282,12 +275,12 @@ start_making(struct topics *topics, const struct mr_topic_name *parts, const cha
         making++;
     if (making == topics->makings + MAKINGS_MAX)
         return LOOKUP_WAIT;
-    *making = (struct making){ .job = { .run = run_making },
-                               .bus = topics->options.bus,
+    *making = (struct making){ .errand = { .job.run = run_making, .finish = finish_making },
+                               .topics = topics,
                                .plan = topics->options.plan,
                                .name = *parts };
     (void)snprintf(making->topic, sizeof(making->topic), "%s", name);
-    if (mr_worker_submit(topics->worker, &making->job, &err) != 0)
+    if (errands_submit(topics->options.errands, &making->errand, &err) != 0)
         *making = (struct making){ 0 };
     return LOOKUP_WAIT;
 }
@@ -301,9 +294,9 @@ look_missing(struct topics *topics, const char *name, struct mr_err *err)
         const struct making *making = &topics->makings[i];
         if (strcmp(making->topic, name) != 0)
             continue;
-        if (!making->is_done || making->job.result == 0)
+        if (!making->is_done || making->errand.job.result == 0)
             return LOOKUP_WAIT;
-        *err = making->job.err;
+        *err = making->errand.job.err;
         return err->remedy == MR_RETRY ? LOOKUP_WAIT : LOOKUP_REFUSED;
     }
     if (!mr_topic_parse(name, &parts)) {

@@ -2,14 +2,15 @@
  * The topics that the door writes to: which exist, with how many partitions, and, with
  * --auto-topics, how one of a known kind comes into being on its first use.
  *
- * Nothing here blocks: the writer's cache answers at once, and whatever must ask the broker runs
- * on the worker thread, which alone uses the bus. Threads: the door's.
+ * Nothing here blocks: the writer's cache answers at once, and whatever must ask the broker is an
+ * errand. Threads: the door's.
  */
 #ifndef MR_GATEWAY_TOPICS_H
 #define MR_GATEWAY_TOPICS_H
 
 #include "base/base.h"
 #include "bus/bus.h"
+#include "gateway/errand.h"
 #include "metrics/metrics.h"
 #include "names/names.h"
 #include "topics/topics.h"
@@ -25,7 +26,7 @@ struct topic {
 };
 
 struct topics_options {
-    struct mr_bus *bus;
+    struct errands *errands;
     struct mr_writer *writer;
     const struct mr_plan *plan;
     const char *kinds; /* folder: a kind is known when it has a folder here */
@@ -34,7 +35,7 @@ struct topics_options {
 };
 struct topics *topics_open(const struct topics_options *options);
 void topics_close(struct topics *topics);
-/* Takes finished work back from the worker and gives it new. */
+/* Looks again when it is time. */
 void topics_step(struct topics *topics);
 
 enum lookup {

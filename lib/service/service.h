@@ -78,6 +78,8 @@ struct mr_worker *mr_worker_open(size_t queue_max);
 int mr_worker_submit(struct mr_worker *worker, struct mr_job *job, struct mr_err *err);
 /* A finished job, or NULL after timeout_ms. In order of submission. */
 struct mr_job *mr_worker_done(struct mr_worker *worker, int timeout_ms);
+/* A descriptor that is readable while finished jobs wait. */
+int mr_worker_fd(const struct mr_worker *worker);
 size_t mr_worker_pending(const struct mr_worker *worker); /* submitted and not yet taken back */
 void mr_worker_close(struct mr_worker *worker);           /* waits for the running job */
 

@@ -5,7 +5,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "service/service.h"
 
@@ -19,6 +21,7 @@ struct mr_worker {
     pthread_t thread;
     struct list waiting, finished;
     size_t waiting_count, pending, queue_max;
+    int fd; /* holds something while finished jobs wait */
     bool is_closing;
 };
 
@@ -62,6 +65,7 @@ run(void *self)
         job->result = job->run(job, &job->err);
         pthread_mutex_lock(&worker->lock);
         append(&worker->finished, job);
+        (void)eventfd_write(worker->fd, 1);
         pthread_cond_broadcast(&worker->done);
     }
     pthread_mutex_unlock(&worker->lock);
@@ -81,6 +85,8 @@ mr_worker_open(size_t queue_max)
     pthread_cond_init(&worker->done, &monotonic);
     pthread_condattr_destroy(&monotonic);
     worker->queue_max = queue_max;
+    worker->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    MR_ASSERT(worker->fd >= 0);
     int failed = pthread_create(&worker->thread, NULL, run, worker);
     MR_ASSERT(failed == 0);
     return worker;
@@ -121,8 +127,17 @@ mr_worker_done(struct mr_worker *worker, int timeout_ms)
         continue;
     struct mr_job *job = take_first(&worker->finished);
     worker->pending -= job != NULL;
+    eventfd_t ignored;
+    if (worker->finished.first == NULL)
+        (void)eventfd_read(worker->fd, &ignored);
     pthread_mutex_unlock(&worker->lock);
     return job;
+}
+
+int
+mr_worker_fd(const struct mr_worker *worker)
+{
+    return worker->fd;
 }
 
 size_t
@@ -148,5 +163,6 @@ mr_worker_close(struct mr_worker *worker)
     pthread_mutex_destroy(&worker->lock);
     pthread_cond_destroy(&worker->came);
     pthread_cond_destroy(&worker->done);
+    (void)close(worker->fd);
     free(worker);
 }
