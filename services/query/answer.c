@@ -134,9 +134,9 @@ cursor_serve(struct cursor *cursor)
 {
     if (cursor->waiting != NULL && cursor->chunks_count > 0) {
         struct chunk chunk = cursor->chunks[0];
+        cursor->touched_ms = mr_now_ms(); /* before it is told, or its time begins later */
         reply_chunk(cursor, MR_TAKE(cursor->waiting), &chunk);
         cursor->sequence++;
-        cursor->touched_ms = mr_now_ms();
         mr_buf_fini(&chunk.flat);
         cursor->chunks_count--;
         memmove(cursor->chunks, cursor->chunks + 1, cursor->chunks_count * sizeof(chunk));
