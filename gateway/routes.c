@@ -80,14 +80,6 @@ show_index(const struct call *call)
     reply_json(call->gateway->replies, call->request, &events_v1, 200, MR_SLICE(text));
 }
 
-/* Bodies are taken as they are; a coding that is not undone here would be stored as garbage. */
-static bool
-is_coded(struct mr_http_request *request)
-{
-    struct mr_slice coding = mr_http_header(request, "content-encoding");
-    return coding.size > 0 && !mr_slice_is_text(coding, "identity");
-}
-
 void
 route(void *self, struct mr_http_request *request)
 {
@@ -104,10 +96,7 @@ route(void *self, struct mr_http_request *request)
     bool is_short = split(mr_http_path(request), &call.path);
     drop_stage(&call.path);
     int root = root_of(&call.path, 0);
-    if (is_coded(request))
-        reply_fault(gateway->replies, request, &events_v1, FAULT_MEDIA,
-                    "compressed bodies are not taken; send it without Content-Encoding");
-    else if (is_short && call.path.count == 0 && call.is_get)
+    if (is_short && call.path.count == 0 && call.is_get)
         show_index(&call);
     else if (is_short && root >= 0)
         roots[root].route(&call);

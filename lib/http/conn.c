@@ -174,17 +174,7 @@ conn_refuse(struct conn *conn, int status, const char *text)
     conn->linger = true;
     mr_buf_reset(&conn->rest);
     append(conn, request);
-    char body[256];
-    int size = snprintf(body, sizeof(body), "{\"error_code\":%d,\"message\":\"%s\"}", status, text);
-    MR_ASSERT(size > 0);
-    MR_ASSERT((size_t)size < sizeof(body));
-    request_reply(request, &(struct mr_http_reply){
-                               .status = status,
-                               .content_type = "application/json",
-                               .headers = status == 503 ? "Retry-After: 1\r\n" : NULL,
-                               .body = mr_slice(body, (size_t)size),
-                               .close = true,
-                           });
+    request_refuse(request, status, text, true);
     conn_dirty(conn);
 }
 
@@ -204,6 +194,12 @@ hand_over(struct conn *conn)
         conn->phase = PHASE_STOP;
     }
     append(conn, request);
+    const char *text = NULL;
+    int status = coding_undo(request, &text);
+    if (status != 0) {
+        request_refuse(request, status, text, false);
+        return;
+    }
     http->pending++;
     http->handler(http->self, request);
 }
@@ -227,7 +223,7 @@ take(struct conn *conn, const char *data, size_t size, bool *ret_complete, const
     size_t count = size < conn->left ? size : conn->left;
     int status = request_body_put(request, data, count);
     if (status != 0) {
-        *ret_text = "there is no room for this body now";
+        *ret_text = request_no_room;
         return -status;
     }
     conn->left -= count;
@@ -271,7 +267,7 @@ receive_body(struct conn *conn)
     if (want > conn->left)
         want = conn->left;
     if (want > http->limits.body_bytes_total_max - http->body_bytes) {
-        conn_refuse(conn, 503, "there is no room for this body now");
+        conn_refuse(conn, 503, request_no_room);
         return (ssize_t)want;
     }
     char *room = mr_buf_extend(body, want);

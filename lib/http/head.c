@@ -250,7 +250,7 @@ check_framing(struct conn *conn, const char **ret_text)
     *ret_text = "the body is larger than this server takes";
     if (length > limits->body_bytes_max)
         return 413;
-    *ret_text = "there is no room for this body now";
+    *ret_text = request_no_room;
     if (length > limits->body_bytes_total_max - conn->http->body_bytes)
         return 503;
     request->body.max = encodings == 1 ? limits->body_bytes_max : length;
@@ -305,7 +305,9 @@ head_parse(struct conn *conn, const char **ret_text)
         return status;
     bool has_body = conn->phase == PHASE_CHUNKS || conn->left > 0;
     *ret_text = "the header is malformed";
-    return has_body == (code == HPE_OK) ? 0 : 400;
+    if (has_body != (code == HPE_OK))
+        return 400;
+    return has_body ? coding_parse(request, ret_text) : 0;
 }
 
 static void
@@ -332,7 +334,7 @@ head_chunks(struct conn *conn, const char *data, size_t size, bool *ret_complete
         return (int64_t)taken;
     int status = parsed->refusal != 0 ? parsed->refusal : 400;
     *ret_text = status == 413   ? "the body is larger than this server takes"
-                : status == 503 ? "there is no room for this body now"
+                : status == 503 ? request_no_room
                                 : "the chunks of the body are malformed";
     return -status;
 }

@@ -21,8 +21,9 @@ struct mr_http_request; /* one request, until it is replied to */
 struct mr_http_limits {          /* 0: the default in brackets */
     size_t connections_max;      /* [4096] beyond it: accepted, answered 503 and closed */
     size_t header_bytes_max;     /* [16384] 431 */
-    size_t body_bytes_max;       /* [16 MiB] 413 */
+    size_t body_bytes_max;       /* [16 MiB] as sent and inflated: 413 */
     size_t body_bytes_total_max; /* [64 MiB] of all bodies held: 503 with Retry-After */
+    size_t inflate_ratio_max;    /* [200] of a compressed body, beyond its first 64 KiB: 413 */
     size_t pipeline_max;         /* [16] requests of one connection under way */
     size_t requests_max;         /* [0 = unlimited] per connection, then Connection: close */
     int header_ms_max;           /* [10000] from first byte to end of header: 408 */
@@ -57,6 +58,7 @@ struct mr_slice mr_http_query(const struct mr_http_request *request); /* raw, wi
 struct mr_slice mr_http_param(struct mr_http_request *request, const char *name);
 /* Case-insensitive; several of one name come joined by ", "; data NULL: absent. */
 struct mr_slice mr_http_header(struct mr_http_request *request, const char *name);
+/* Content codings (gzip, deflate, zstd, at most two) are undone; others were answered 415. */
 struct mr_slice mr_http_body(const struct mr_http_request *request);
 const char *mr_http_peer(const struct mr_http_request *request); /* "127.0.0.1:4711" */
 /* Memory that lives as long as the request. */

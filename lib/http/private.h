@@ -8,6 +8,7 @@
  *   head.c     the header: raw checks, llhttp, the checks that llhttp leaves to us
  *   target.c   request target to path, query and parameters
  *   request.c  what the handler sees; replies
+ *   coding.c   gzip, deflate and zstd undone
  */
 #ifndef MR_HTTP_PRIVATE_H
 #define MR_HTTP_PRIVATE_H
@@ -21,6 +22,7 @@ enum {
     SCRATCH_BYTES = 64 * 1024,       /* one read */
     HEADERS_MAX = 100,               /* lines of one request */
     WATCHES_MAX = 8,                 /* foreign descriptors */
+    CODINGS_MAX = 2,                 /* of one body */
     SPARE_REQUESTS_MAX = 256,        /* kept for the next ones */
     KEPT_BODY_BYTES_MAX = 64 * 1024, /* of a spare request */
     CHUNK_EXTENSION_BYTES_MAX = 256, /* of one body */
@@ -40,6 +42,8 @@ enum phase {
     PHASE_STOP,   /* no further request is taken from this connection */
 };
 
+enum coding { CODING_IDENTITY, CODING_GZIP, CODING_DEFLATE, CODING_ZSTD };
+
 enum timer { TIMER_IDLE, TIMER_HEADER, TIMER_BODY, TIMER_WRITE, TIMER_LINGER, TIMER_NONE };
 
 struct header {
@@ -51,6 +55,8 @@ struct parsed {
     size_t line_start; /* of the head's last, unfinished line */
     struct mr_slice method, target, path, query;
     size_t extension_bytes;
+    enum coding codings[CODINGS_MAX]; /* of the body, in the order in which they were applied */
+    size_t codings_count;
     int refusal;     /* status, when a chunk could not be taken */
     char tail[4];    /* the last bytes of the chunks */
     bool blank_line; /* one empty line stood before the request */
@@ -129,6 +135,7 @@ struct mr_http {
     struct timer_list timers[TIMER_NONE];
     struct watch watches[WATCHES_MAX];
     size_t watches_count;
+    struct codings *codings; /* NULL until the first coded body */
     int64_t date_s;
     char date[40]; /* "Date: ...\r\n" */
     char scratch[SCRATCH_BYTES];
@@ -174,6 +181,16 @@ int request_body_put(struct mr_http_request *request, const char *data, size_t s
 const struct header *request_header(const struct mr_http_request *request, const char *name,
                                     size_t *ret_count);
 void request_reply(struct mr_http_request *request, const struct mr_http_reply *reply);
+/* Answers for the handler; text needs no escapes in JSON. */
+void request_refuse(struct mr_http_request *request, int status, const char *text, bool close);
 extern const char request_continue[]; /* the interim reply */
+extern const char request_no_room[];  /* why a body is refused with 503 */
+
+/* coding.c */
+/* Reads Content-Encoding: 0, or the status of a refusal. */
+int coding_parse(struct mr_http_request *request, const char **ret_text);
+/* Puts what a whole body means in its place: 0, or the status of a refusal. */
+int coding_undo(struct mr_http_request *request, const char **ret_text);
+void codings_close(struct codings *codings);
 
 #endif

@@ -6,10 +6,12 @@
 
 #include "clock/clock.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 #include <time.h>
 
+const char request_no_room[] = "there is no room for this body now";
 const char request_continue[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
 struct mr_http_request *
@@ -290,4 +292,23 @@ request_reply(struct mr_http_request *request, const struct mr_http_reply *reply
     /* The request itself is over; its body need not wait for the reply to be read. */
     request->conn->http->body_bytes -= request->body.size;
     mr_buf_reset(&request->body);
+}
+
+void
+request_refuse(struct mr_http_request *request, int status, const char *text, bool close)
+{
+    const char *headers = status == 503   ? "Retry-After: 1\r\n"
+                          : status == 415 ? "Accept-Encoding: gzip, deflate, zstd\r\n"
+                                          : NULL;
+    char body[256];
+    int size = snprintf(body, sizeof(body), "{\"error_code\":%d,\"message\":\"%s\"}", status, text);
+    MR_ASSERT(size > 0);
+    MR_ASSERT((size_t)size < sizeof(body));
+    request_reply(request, &(struct mr_http_reply){
+                               .status = status,
+                               .content_type = "application/json",
+                               .headers = headers,
+                               .body = mr_slice(body, (size_t)size),
+                               .close = close,
+                           });
 }

@@ -38,6 +38,7 @@ set_limits(struct mr_http *http, const struct mr_http_limits *wish)
     limits.header_bytes_max = or_default(limits.header_bytes_max, 16384);
     limits.body_bytes_max = or_default(limits.body_bytes_max, (size_t)16 << 20);
     limits.body_bytes_total_max = or_default(limits.body_bytes_total_max, (size_t)64 << 20);
+    limits.inflate_ratio_max = or_default(limits.inflate_ratio_max, 200);
     limits.pipeline_max = or_default(limits.pipeline_max, 16);
     http->limits = limits;
     http->timers[TIMER_IDLE].limit_ms = or_default_ms(limits.idle_ms_max, 60000);
@@ -297,6 +298,7 @@ mr_http_close(struct mr_http *http)
         http->spare_count--;
         request_destroy(request);
     }
+    codings_close(http->codings);
     if (http->listen_fd >= 0)
         (void)close(http->listen_fd);
     if (http->spare_fd >= 0)

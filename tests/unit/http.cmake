@@ -1,3 +1,4 @@
 mr_test(unit http SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_http.c
+    ${CMAKE_CURRENT_LIST_DIR}/test_http_codings.c
     ${CMAKE_CURRENT_LIST_DIR}/test_http_limits.c
-    ${CMAKE_CURRENT_LIST_DIR}/test_http_probes.c LINK mr_http)
+    ${CMAKE_CURRENT_LIST_DIR}/test_http_probes.c LINK mr_http PkgConfig::ZLIB PkgConfig::ZSTD)

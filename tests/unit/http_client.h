@@ -178,5 +178,6 @@ exchange(struct fixture *fixture, const char *data, size_t size, struct mr_buf *
 
 int limit_tests(void);
 int probe_tests(void);
+int coding_tests(void);
 
 #endif
