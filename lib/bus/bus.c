@@ -59,17 +59,66 @@ mr_bus_create(struct mr_bus *bus, const struct mr_topic_spec *specs, size_t coun
 }
 
 int
+mr_bus_delete(struct mr_bus *bus, const char *topic, int timeout_ms, struct mr_err *err)
+{
+    MR_ASSERT(topic != NULL);
+    if (bus->driver->remove(bus, topic, timeout_ms, err) < 0)
+        return mr_fail_in(err, "topic %s", topic);
+    return 0;
+}
+
+static int
+by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct mr_setting *)a)->name, ((const struct mr_setting *)b)->name);
+}
+
+int
+mr_bus_settings(struct mr_bus *bus, const char *topic, struct mr_arena *arena,
+                const struct mr_setting **ret, size_t *ret_count, int timeout_ms,
+                struct mr_err *err)
+{
+    struct mr_settings settings = { 0 };
+    MR_ASSERT(topic != NULL);
+    if (bus->driver->settings(bus, topic, arena, &settings, timeout_ms, err) < 0)
+        return mr_fail_in(err, "settings of topic %s", topic);
+    if (settings.count > 0)
+        qsort(settings.all, settings.count, sizeof(*settings.all), by_name);
+    *ret = settings.all;
+    *ret_count = settings.count;
+    return 0;
+}
+
+int
 mr_bus_setting(struct mr_bus *bus, const char *topic, const char *setting, char *ret_value,
                size_t size, int timeout_ms, struct mr_err *err)
 {
-    MR_CLEANUP(mr_freep) char *value = NULL;
-    if (bus->driver->setting(bus, topic, setting, &value, timeout_ms, err) < 0)
-        return mr_fail_in(err, "setting %s of topic %s", setting, topic);
-    if (strlen(value) >= size)
+    MR_CLEANUP(mr_arena_fini) struct mr_arena arena;
+    const struct mr_setting *all;
+    size_t count, i = 0;
+    mr_arena_init(&arena);
+    if (mr_bus_settings(bus, topic, &arena, &all, &count, timeout_ms, err) < 0)
+        return err->code;
+    while (i < count && strcmp(all[i].name, setting) != 0)
+        i++;
+    if (i == count || all[i].value == NULL)
+        return mr_fail(err, MR_E(NOT_FOUND), MR_REJECT, "topic %s has no setting %s", topic,
+                       setting);
+    if (strlen(all[i].value) >= size)
         return mr_fail(err, MR_E(TOO_LARGE), MR_REJECT,
                        "setting %s of topic %s has %zu characters, there is room for %zu", setting,
-                       topic, strlen(value), size - 1);
-    (void)snprintf(ret_value, size, "%s", value);
+                       topic, strlen(all[i].value), size - 1);
+    (void)snprintf(ret_value, size, "%s", all[i].value);
+    return 0;
+}
+
+int
+mr_bus_describe(struct mr_bus *bus, const char *topic, struct mr_arena *arena,
+                struct mr_description *ret, int timeout_ms, struct mr_err *err)
+{
+    MR_ASSERT(arena != NULL);
+    if (bus->driver->describe(bus, topic, arena, ret, timeout_ms, err) < 0)
+        return topic != NULL ? mr_fail_in(err, "topic %s", topic) : err->code;
     return 0;
 }
 

@@ -70,9 +70,47 @@ struct mr_topic_spec {
  * each is known with all its partitions to this bus. */
 int mr_bus_create(struct mr_bus *bus, const struct mr_topic_spec *specs, size_t count,
                   int timeout_ms, struct mr_err *err);
-/* Setting of a topic as the broker reports it ("min.insync.replicas"), into ret_value. */
+/* Deletes the topic with all its records; returns when it is no longer known to this bus. Those who
+ * wrote to it learn of it up to two seconds later. NOT_FOUND: there is none. */
+int mr_bus_delete(struct mr_bus *bus, const char *topic, int timeout_ms, struct mr_err *err);
+
+struct mr_setting {
+    const char *name;
+    const char *value;  /* NULL: a secret, or none */
+    const char *source; /* "DYNAMIC_TOPIC_CONFIG", "DEFAULT_CONFIG" .. as Kafka names them */
+    bool is_default, is_read_only, is_sensitive;
+    const struct mr_setting *synonyms; /* from where the value comes, first one first */
+    size_t synonyms_count;
+};
+/* All settings of a topic, sorted by name, in the arena. */
+int mr_bus_settings(struct mr_bus *bus, const char *topic, struct mr_arena *arena,
+                    const struct mr_setting **ret, size_t *ret_count, int timeout_ms,
+                    struct mr_err *err);
+/* One of them ("min.insync.replicas"), into ret_value. */
 int mr_bus_setting(struct mr_bus *bus, const char *topic, const char *setting, char *ret_value,
                    size_t size, int timeout_ms, struct mr_err *err);
+
+struct mr_broker {
+    int32_t id;
+    const char *host;
+    int port;
+};
+struct mr_partition {
+    int32_t leader;                   /* of brokers; -1: none now */
+    const int32_t *replicas, *insync; /* of brokers */
+    size_t replicas_count, insync_count;
+};
+struct mr_description {
+    const struct mr_broker *brokers; /* sorted by id */
+    size_t brokers_count;
+    int32_t controller;                    /* of brokers; -1: not known */
+    const struct mr_partition *partitions; /* by their numbers */
+    size_t partitions_count;
+};
+/* Brokers and, unless topic is NULL, its partitions; everything in the arena. NOT_FOUND: there is
+ * no such topic. */
+int mr_bus_describe(struct mr_bus *bus, const char *topic, struct mr_arena *arena,
+                    struct mr_description *ret, int timeout_ms, struct mr_err *err);
 
 enum { MR_POSITION_NOTE_MAX = 512 };
 #define MR_NO_OFFSET ((int64_t)-1)

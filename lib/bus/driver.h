@@ -8,6 +8,11 @@
 
 #include "bus/bus.h"
 
+struct mr_settings {
+    struct mr_setting *all; /* in any order */
+    size_t count;
+};
+
 struct mr_bus_driver {
     void (*close)(struct mr_bus *bus);
     int (*cluster_id)(struct mr_bus *bus, const char **ret, int timeout_ms, struct mr_err *err);
@@ -15,9 +20,11 @@ struct mr_bus_driver {
                   struct mr_err *err);
     int (*create)(struct mr_bus *bus, const struct mr_topic_spec *spec, int timeout_ms,
                   struct mr_err *err);
-    /* The value is allocated for the caller. */
-    int (*setting)(struct mr_bus *bus, const char *topic, const char *setting, char **ret_value,
-                   int timeout_ms, struct mr_err *err);
+    int (*remove)(struct mr_bus *bus, const char *topic, int timeout_ms, struct mr_err *err);
+    int (*settings)(struct mr_bus *bus, const char *topic, struct mr_arena *arena,
+                    struct mr_settings *ret, int timeout_ms, struct mr_err *err);
+    int (*describe)(struct mr_bus *bus, const char *topic, struct mr_arena *arena,
+                    struct mr_description *ret, int timeout_ms, struct mr_err *err);
     int (*offsets)(struct mr_bus *bus, const char *group, struct mr_offsets *offsets, size_t count,
                    int timeout_ms, struct mr_err *err);
     int (*reader_open)(struct mr_bus *bus, const struct mr_reader_options *options,

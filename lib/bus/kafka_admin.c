@@ -1,5 +1,5 @@
 /*
- * Questions to the cluster about topics and their settings, through one client of their own.
+ * Questions to the cluster about topics, through one client of their own.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -271,47 +271,6 @@ create(struct mr_bus *handle, const struct mr_topic_spec *spec, int timeout_ms, 
     return await_leaders(bus, spec, deadline_ms, timeout_ms, err);
 }
 
-static int
-find_entry(struct kafka_bus *bus, const rd_kafka_event_t *event, const char *name, char **ret_value,
-           struct mr_err *err)
-{
-    size_t count;
-    const rd_kafka_ConfigResource_t **all =
-        rd_kafka_DescribeConfigs_result_resources(event, &count);
-    MR_ASSERT(count == 1);
-    rd_kafka_resp_err_t code = rd_kafka_ConfigResource_error(all[0]);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return kafka_fail(err, &bus->client, code, "cannot be read");
-    const rd_kafka_ConfigEntry_t **entries = rd_kafka_ConfigResource_configs(all[0], &count);
-    for (size_t i = 0; i < count; i++) {
-        const char *value = rd_kafka_ConfigEntry_value(entries[i]);
-        if (strcmp(rd_kafka_ConfigEntry_name(entries[i]), name) == 0 && value != NULL) {
-            *ret_value = mr_strdup(value);
-            return 0;
-        }
-    }
-    return mr_fail(err, MR_E(NOT_FOUND), MR_REJECT, "the broker does not know it");
-}
-
-static int
-setting(struct mr_bus *handle, const char *topic, const char *name, char **ret_value,
-        int timeout_ms, struct mr_err *err)
-{
-    struct kafka_bus *bus = (struct kafka_bus *)handle;
-    MR_CLEANUP(kafka_options_freep)
-    rd_kafka_AdminOptions_t *options =
-        kafka_options(bus, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, timeout_ms);
-    MR_CLEANUP(kafka_queue_freep) rd_kafka_queue_t *queue = rd_kafka_queue_new(bus->client.rk);
-    MR_CLEANUP(kafka_event_freep) rd_kafka_event_t *event = NULL;
-    rd_kafka_ConfigResource_t *resource =
-        rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
-    rd_kafka_DescribeConfigs(bus->client.rk, &resource, 1, options, queue);
-    rd_kafka_ConfigResource_destroy(resource);
-    if (kafka_await(bus, queue, timeout_ms, "settings", &event, err) < 0)
-        return err->code;
-    return find_entry(bus, event, name, ret_value, err);
-}
-
 void
 kafka_ask_topic(struct kafka_bus *bus, const char *topic, rd_kafka_queue_t *queue)
 {
@@ -358,7 +317,9 @@ const struct mr_bus_driver kafka_bus_driver = {
     .cluster_id = cluster_id,
     .topics = topics,
     .create = create,
-    .setting = setting,
+    .remove = kafka_remove,
+    .settings = kafka_settings,
+    .describe = kafka_describe_parts,
     .offsets = kafka_offsets,
     .reader_open = kafka_reader_open,
     .writer_open = kafka_writer_open,

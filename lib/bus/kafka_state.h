@@ -1,7 +1,7 @@
 /*
- * What the files of the Kafka driver share. kafka.c: settings, opening, errors; kafka_admin.c and
- * kafka_offsets.c: questions; kafka_group.c and kafka_reader.c: consuming; kafka_writer.c and
- * kafka_txn.c: producing.
+ * What the files of the Kafka driver share. kafka.c: settings, opening, errors; kafka_admin.c,
+ * kafka_describe.c and kafka_offsets.c: questions; kafka_group.c and kafka_reader.c: consuming;
+ * kafka_writer.c and kafka_txn.c: producing.
  */
 #ifndef MR_KAFKA_STATE_H
 #define MR_KAFKA_STATE_H
@@ -83,6 +83,13 @@ void kafka_topic_id(const rd_kafka_TopicDescription_t *topic, uint8_t ret[MR_TOP
 void kafka_ask_topic(struct kafka_bus *bus, const char *topic, rd_kafka_queue_t *queue);
 int kafka_topic_answer(struct kafka_bus *bus, rd_kafka_event_t *event, const char *topic,
                        struct mr_err *err);
+
+/* kafka_describe.c */
+int kafka_remove(struct mr_bus *bus, const char *topic, int timeout_ms, struct mr_err *err);
+int kafka_settings(struct mr_bus *bus, const char *topic, struct mr_arena *arena,
+                   struct mr_settings *ret, int timeout_ms, struct mr_err *err);
+int kafka_describe_parts(struct mr_bus *bus, const char *topic, struct mr_arena *arena,
+                         struct mr_description *ret, int timeout_ms, struct mr_err *err);
 
 /* kafka_offsets.c */
 int kafka_offsets(struct mr_bus *bus, const char *group, struct mr_offsets *offsets, size_t count,

@@ -13,8 +13,6 @@
 
 #include "bus/memory_state.h"
 
-enum { RECORD_BYTES_MAX = 1048588 }; /* Kafka's default of max.message.bytes */
-
 /* ---- lock, time, faults ---- */
 
 struct memory_bus *
@@ -153,7 +151,7 @@ put_settings(struct memory_bus *bus, struct topic *topic, const char *const *set
     for (size_t i = 0; i < count; i++)
         topic->settings[i] = mr_arena_copy(&bus->arena, settings[i], strlen(settings[i]));
     topic->settings[count] = NULL;
-    topic->record_max = RECORD_BYTES_MAX;
+    topic->record_max = MEMORY_RECORD_BYTES_MAX;
     for (size_t i = 0; i < count; i += 2)
         if (strcmp(settings[i], "max.message.bytes") == 0)
             topic->record_max = strtoll(settings[i + 1], NULL, 10);
@@ -197,8 +195,8 @@ mr_bus_memory_trim(struct mr_bus *handle, const char *name, int32_t partition, i
 }
 
 /* Committed offsets of a deleted topic go with it, as they do on a broker. */
-static void
-forget_offsets(struct memory_bus *bus, const struct topic *topic)
+void
+memory_forget_offsets(struct memory_bus *bus, const struct topic *topic)
 {
     struct committed **place = &bus->committed;
     while (*place != NULL) {
@@ -219,7 +217,7 @@ mr_bus_memory_recreate(struct mr_bus *handle, const char *name)
     free_logs(topic);
     topic->logs = mr_alloc((size_t)topic->pub.partitions * sizeof(*topic->logs));
     mr_random(topic->pub.id, sizeof(topic->pub.id));
-    forget_offsets(bus, topic);
+    memory_forget_offsets(bus, topic);
     memory_group_topic_changed(bus, topic);
 }
 
@@ -251,25 +249,6 @@ topics(struct mr_bus *handle, struct mr_topic **ret, size_t *ret_count, int time
     for (struct topic *topic = bus->topics; topic != NULL; topic = topic->next)
         (*ret)[(*ret_count)++] = topic->pub;
     return 0;
-}
-
-static int
-setting(struct mr_bus *handle, const char *name, const char *key, char **ret_value, int timeout_ms,
-        struct mr_err *err)
-{
-    (void)timeout_ms;
-    struct memory_bus *bus = (struct memory_bus *)handle;
-    MEMORY_LOCKED(bus);
-    const struct topic *topic = memory_topic(bus, name);
-    if (topic == NULL)
-        return mr_fail(err, MR_E(NOT_FOUND), MR_REJECT, "there is no topic %s", name);
-    for (char **at = topic->settings; *at != NULL; at += 2) {
-        if (strcmp(at[0], key) == 0) {
-            *ret_value = mr_strdup(at[1]);
-            return 0;
-        }
-    }
-    return mr_fail(err, MR_E(NOT_FOUND), MR_REJECT, "%s is not set", key);
 }
 
 static struct committed *
@@ -362,6 +341,8 @@ close_bus(struct mr_bus *handle)
     }
     for (struct topic *topic = bus->topics; topic != NULL; topic = topic->next)
         free_logs(topic);
+    for (struct topic *topic = bus->gone; topic != NULL; topic = topic->next)
+        free_logs(topic);
     mr_arena_fini(&bus->arena);
     (void)pthread_cond_destroy(&bus->changed);
     (void)pthread_mutex_destroy(&bus->lock);
@@ -373,7 +354,9 @@ static const struct mr_bus_driver driver = {
     .cluster_id = cluster_id,
     .topics = topics,
     .create = create,
-    .setting = setting,
+    .remove = memory_remove,
+    .settings = memory_settings,
+    .describe = memory_describe,
     .offsets = offsets,
     .reader_open = memory_reader_open,
     .writer_open = memory_writer_open,

@@ -1,6 +1,7 @@
 /*
  * What the files of the memory driver share. memory.c: topics, logs, offsets, faults;
- * memory_group.c: who owns what; memory_reader.c and memory_writer.c: the handles.
+ * memory_describe.c: what is known of them; memory_group.c: who owns what; memory_reader.c and
+ * memory_writer.c: the handles.
  *
  * Everything hangs on the bus and is guarded by its one lock. Logs, names and notes are allocated
  * from the arena of the bus and live as long as it does; an offset is an index into its log.
@@ -14,7 +15,11 @@
 #include <pthread.h>
 #include <regex.h>
 
-enum { MEMORY_FAULTS_MAX = 32, MEMORY_PATTERNS_MAX = 256 };
+enum {
+    MEMORY_FAULTS_MAX = 32,
+    MEMORY_PATTERNS_MAX = 256,
+    MEMORY_RECORD_BYTES_MAX = 1048588, /* Kafka's default of max.message.bytes */
+};
 
 enum txn_state { TXN_OPEN, TXN_COMMITTED, TXN_ABORTED };
 struct txn {
@@ -137,6 +142,7 @@ struct memory_bus {
     pthread_cond_t changed;
     struct mr_arena arena;
     struct topic *topics; /* sorted by name */
+    struct topic *gone;   /* deleted ones: readers and open transactions may hold them */
     struct committed *committed;
     struct producer *producers;
     struct memory_reader *readers;
@@ -163,6 +169,15 @@ int memory_part_offsets(struct memory_bus *bus, const char *group, struct mr_par
 /* False: deadline_ms has passed. */
 bool memory_wait(struct memory_bus *bus, int64_t deadline_ms);
 int64_t memory_deadline(int timeout_ms);
+
+void memory_forget_offsets(struct memory_bus *bus, const struct topic *topic);
+
+/* memory_describe.c */
+int memory_remove(struct mr_bus *bus, const char *topic, int timeout_ms, struct mr_err *err);
+int memory_settings(struct mr_bus *bus, const char *topic, struct mr_arena *arena,
+                    struct mr_settings *ret, int timeout_ms, struct mr_err *err);
+int memory_describe(struct mr_bus *bus, const char *topic, struct mr_arena *arena,
+                    struct mr_description *ret, int timeout_ms, struct mr_err *err);
 
 /* memory_group.c */
 void memory_group_join(struct memory_reader *reader);

@@ -281,6 +281,8 @@ main(int argc, char **argv)
     broker_start(&broker, listeners);
     int failed = _cmocka_run_group_tests("reading from Kafka", bus_reading, bus_reading_count,
                                          open_bus, close_bus);
+    failed += _cmocka_run_group_tests("topics of Kafka", bus_topics, bus_topics_count, open_bus,
+                                      close_bus);
     failed += _cmocka_run_group_tests("writing to Kafka", bus_writing, bus_writing_count, open_bus,
                                       close_bus);
     failed += _cmocka_run_group_tests("away from Kafka", kafka_away, kafka_away_count, open_bus,

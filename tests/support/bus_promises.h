@@ -6,6 +6,8 @@
 
 #include "bus/bus.h"
 
+extern const struct CMUnitTest bus_topics[]; /* descriptions, settings, deletion */
+extern const size_t bus_topics_count;
 extern const struct CMUnitTest bus_reading[]; /* topics, offsets, records */
 extern const size_t bus_reading_count;
 extern const struct CMUnitTest bus_writing[]; /* deliveries, transactions, groups */

@@ -198,5 +198,7 @@ main(void)
                                          open_bus, close_bus);
     failed += _cmocka_run_group_tests("writing on memory", bus_writing, bus_writing_count, open_bus,
                                       close_bus);
+    failed += _cmocka_run_group_tests("topics on memory", bus_topics, bus_topics_count, open_bus,
+                                      close_bus);
     return failed + cmocka_run_group_tests_name("memory", tests, open_bus, close_bus);
 }
