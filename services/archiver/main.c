@@ -7,6 +7,7 @@
 
 #include "archive.h"
 #include "bus/bus.h"
+#include "log/log.h"
 #include "service/service.h"
 
 static const char name[] = "millrace-archiver";
@@ -40,72 +41,27 @@ static const struct mr_opt options_table[] = {
 
 struct process {
     struct options options;
+    const char *instance;
+    struct mr_metrics *metrics;
     struct mr_bus *bus;
-    struct archive *archive;
+    struct archive *archive; /* NULL: the store or the broker has not been reached yet */
 };
 
 static int
-step(void *self, struct mr_err *err)
-{
-    struct process *p = self;
-    return archive_step(p->archive, 100, err);
-}
-
-static int
-drain(void *self, struct mr_err *err)
-{
-    struct process *p = self;
-    return archive_drain(p->archive, err);
-}
-
-static int
-reload(void *self, struct mr_err *err)
-{
-    struct process *p = self;
-    return archive_reload(p->archive, err);
-}
-
-static bool
-ready(void *self, char *ret_why, size_t size)
-{
-    struct process *p = self;
-    return archive_ready(p->archive, ret_why, size);
-}
-
-static void
-status(void *self, struct mr_buf *ret_json)
-{
-    struct process *p = self;
-    archive_status(p->archive, ret_json);
-}
-
-static void
-call(void *self, struct mr_rpc_call *rpc)
-{
-    struct process *p = self;
-    archive_call(p->archive, rpc);
-}
-
-static const struct mr_service_ops ops = { step, drain, reload, ready, status, call };
-
-static int
-open_parts(struct process *p, struct mr_service *service, struct mr_err *err)
+begin(struct process *p, struct mr_err *err)
 {
     const struct mr_service_options *common = &p->options.service;
     MR_CLEANUP(mr_store_closep) struct mr_store *store = NULL;
     MR_CLEANUP(mr_sql_closep) struct mr_sql *sql = NULL;
     MR_CLEANUP(mr_freep) char *group = mr_printf("%s.archiver", common->pipeline);
-    MR_CLEANUP(mr_freep) char *member = mr_printf("%s.%s", group, mr_service_instance(service));
-    struct mr_bus_options bus = { common->bootstrap, common->kafka_config, name };
+    MR_CLEANUP(mr_freep) char *member = mr_printf("%s.%s", group, p->instance);
     struct mr_store_options remote = { .s3_endpoint = common->s3_endpoint };
-    MR_CLEANUP(mr_freep)
-    char *work_dir = mr_printf("%s/%s", p->options.work_dir, mr_service_instance(service));
+    MR_CLEANUP(mr_freep) char *work_dir = mr_printf("%s/%s", p->options.work_dir, p->instance);
     const char *const dirs[] = { work_dir, NULL };
     /* Of the budget an eighth each goes to what is fetched and to the process itself. */
     struct mr_sql_options engine = { .memory_max = common->memory * 3 / 8, .dirs = dirs };
     if (mr_store_open(common->store, &remote, &store, err) != 0 ||
-        mr_store_probe(store, err) != 0 || mr_sql_open(&engine, &sql, err) != 0 ||
-        mr_bus_open(&bus, &p->bus, err) != 0)
+        mr_store_probe(store, err) != 0 || mr_sql_open(&engine, &sql, err) != 0)
         return err->code;
     struct archive_options archive = {
         .bus = p->bus,
@@ -120,9 +76,81 @@ open_parts(struct process *p, struct mr_service *service, struct mr_err *err)
         .held_bytes_max = common->memory * 3 / 8,
         .raw = p->options.raw,
         .table = p->options.table,
-        .metrics = mr_service_metrics(service),
+        .metrics = p->metrics,
     };
     return archive_open(&archive, &p->archive, err);
+}
+
+static int
+step(void *self, struct mr_err *err)
+{
+    struct process *p = self;
+    return p->archive == NULL ? begin(p, err) : archive_step(p->archive, 100, err);
+}
+
+static int
+drain(void *self, struct mr_err *err)
+{
+    struct process *p = self;
+    return p->archive == NULL ? 0 : archive_drain(p->archive, err);
+}
+
+static int
+reload(void *self, struct mr_err *err)
+{
+    struct process *p = self;
+    return p->archive == NULL ? 0 : archive_reload(p->archive, err);
+}
+
+static bool
+ready(void *self, char *ret_why, size_t size)
+{
+    struct process *p = self;
+    if (p->archive != NULL)
+        return archive_ready(p->archive, ret_why, size);
+    (void)snprintf(ret_why, size, "the store or the broker has not been reached yet");
+    return false;
+}
+
+static void
+status(void *self, struct mr_buf *ret_json)
+{
+    struct process *p = self;
+    if (p->archive != NULL)
+        archive_status(p->archive, ret_json);
+    else
+        mr_buf_text(ret_json, "{}");
+}
+
+static void
+call(void *self, struct mr_rpc_call *rpc)
+{
+    struct process *p = self;
+    if (p->archive != NULL)
+        archive_call(p->archive, rpc);
+    else
+        mr_rpc_reply(rpc, &(struct mr_rpc_answer){ .status = MR_RPC_UNAVAILABLE,
+                                                   .message = "the archiver is starting",
+                                                   .is_last = true });
+}
+
+static const struct mr_service_ops ops = { step, drain, reload, ready, status, call };
+
+/* What is away at the start is waited for as it is later. */
+static int
+open_parts(struct process *p, struct mr_service *service, struct mr_err *err)
+{
+    const struct mr_service_options *common = &p->options.service;
+    struct mr_bus_options bus = { common->bootstrap, common->kafka_config, name };
+    p->instance = mr_service_instance(service);
+    p->metrics = mr_service_metrics(service);
+    if (mr_bus_open(&bus, &p->bus, err) != 0)
+        return err->code;
+    if (begin(p, err) == 0 || err->remedy != MR_RETRY)
+        return err->code;
+    mr_log_err(MR_LOG_WARN, "waiting", err, " for=start");
+    *err = (struct mr_err){ 0 };
+    return 0;
 }
 
 int

@@ -1,8 +1,11 @@
 """Bad configuration ends a process with exit code 2 and one line that names option, value and
-range, before it touches anything."""
+range, before it touches anything; what is only away is waited for."""
 
 import os
+import re
 import subprocess
+import urllib.error
+import urllib.request
 
 import pytest
 
@@ -35,3 +38,30 @@ def test_bad_configuration_is_exit_code_2_and_one_line(tmp_path, service, words,
                           capture_output=True, text=True, env=env, timeout=20)
     assert done.returncode == 2, done.stderr
     assert done.stderr.count("\n") == 1 and all(name in done.stderr for name in named), done.stderr
+
+
+@pytest.mark.parametrize("service", ("gateway", "validator", "cleaner", "archiver", "query"))
+def test_a_broker_that_is_away_at_the_start_is_waited_for(tmp_path, service):
+    words = ["--kinds", pipeline.BUILD / "kinds", "--store", f"file:{tmp_path}/store",
+             "--bootstrap", "127.0.0.1:1", "--admin", "127.0.0.1:0", "--rpc", "tcp://127.0.0.1:0"]
+    if service == "gateway":
+        words += ["--topics", pipeline.SOURCE / "deploy/topics.json", "--listen", "127.0.0.1:0"]
+    if service in ("archiver", "query"):
+        words += ["--work-dir", tmp_path / "work"]
+    log = tmp_path / "log"
+    with log.open("w") as out, subprocess.Popen(
+            [pipeline.BUILD / f"bin/millrace-{service}", *words], stderr=out) as process:
+        try:
+            pipeline.until(lambda: "event=started" in log.read_text(), "started")
+            port = re.search(r" admin=(\d+)", log.read_text())[1]
+
+            def refused():
+                assert process.poll() is None, log.read_text()
+                with pytest.raises(urllib.error.HTTPError) as answer:
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/ready")
+                return "starting" not in answer.value.read().decode()
+
+            pipeline.until(refused, "told why it is not ready")
+        finally:
+            process.terminate()
+    assert process.returncode == 0, log.read_text()
