@@ -127,7 +127,7 @@ commit_until_shown(struct mr_bus *bus, struct mr_reader *reader, const char *gro
         MR_CLEANUP(mr_freep) struct mr_offsets *shown = NULL;
         struct mr_batch ignored;
         bool is_there = true;
-        if (mr_reader_commit(reader, positions, (size_t)topic->partitions, err) != 0 ||
+        if (mr_reader_commit(reader, positions, (size_t)topic->partitions, 0, err) != 0 ||
             mr_reader_poll(reader, 1, SHOW_MS, &ignored, err) < 0 ||
             ask(bus, group, topic, &shown, err) != 0)
             return err->code;

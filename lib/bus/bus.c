@@ -211,10 +211,19 @@ check_positions(const struct mr_position *positions, size_t count)
 
 int
 mr_reader_commit(struct mr_reader *reader, const struct mr_position *positions, size_t count,
-                 struct mr_err *err)
+                 int timeout_ms, struct mr_err *err)
 {
+    MR_ASSERT(timeout_ms >= 0);
     check_positions(positions, count);
-    return count == 0 ? 0 : reader->driver->commit(reader, positions, count, err);
+    return count == 0 ? 0 : reader->driver->commit(reader, positions, count, timeout_ms, err);
+}
+
+int
+mr_reader_offsets(struct mr_reader *reader, struct mr_offsets *offsets, size_t count,
+                  int timeout_ms, struct mr_err *err)
+{
+    MR_ASSERT(timeout_ms >= 0);
+    return count == 0 ? 0 : reader->driver->offsets(reader, offsets, count, timeout_ms, err);
 }
 
 /* ---- writer ---- */

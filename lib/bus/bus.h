@@ -192,9 +192,13 @@ struct mr_position {
     int64_t next;     /* last handled record + 1, or an end-of-partition offset (LAW 12) */
     const char *note; /* kept with the offset, up to MR_POSITION_NOTE_MAX - 1; or NULL */
 };
-/* Outside of transactions, for display of lag only. */
+/* Outside of transactions. timeout_ms 0: for display of lag only, sent and not waited for; else
+ * all is stored when it returns 0. */
 int mr_reader_commit(struct mr_reader *reader, const struct mr_position *positions, size_t count,
-                     struct mr_err *err);
+                     int timeout_ms, struct mr_err *err);
+/* As mr_bus_offsets, of the reader's group. */
+int mr_reader_offsets(struct mr_reader *reader, struct mr_offsets *offsets, size_t count,
+                      int timeout_ms, struct mr_err *err);
 
 /* ---- writer ---- */
 

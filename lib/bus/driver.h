@@ -45,7 +45,9 @@ struct mr_reader_driver {
     int (*seek)(struct mr_reader *reader, uint32_t slot, int64_t offset, struct mr_err *err);
     int (*pause)(struct mr_reader *reader, uint32_t slot, bool paused, struct mr_err *err);
     int (*commit)(struct mr_reader *reader, const struct mr_position *positions, size_t count,
-                  struct mr_err *err);
+                  int timeout_ms, struct mr_err *err);
+    int (*offsets)(struct mr_reader *reader, struct mr_offsets *offsets, size_t count,
+                   int timeout_ms, struct mr_err *err);
 };
 
 struct mr_writer_driver {

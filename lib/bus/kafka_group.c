@@ -120,7 +120,7 @@ claim_offer(struct kafka_reader *reader, struct mr_err *err)
         return confirmed;
     if (kafka_group_look_for_gaps(reader, held, LOOK_UP_MS, err) < 0)
         return err->code;
-    if (kafka_part_offsets(bus, reader->group, parts, count, LOOK_UP_MS, err) < 0)
+    if (kafka_part_offsets(bus, &reader->client, parts, count, LOOK_UP_MS, err) < 0)
         return mr_fail_in(err, "assignment of group %s", reader->group);
     kafka_list_freep(&reader->offer);
     free(reader->parts);

@@ -6,7 +6,8 @@
  * ListOffsets and ListConsumerGroupOffsets, which use memory after it was freed (the address
  * sanitizer shows it) when metadata comes or the time is up while they are asked, and which crash
  * in a client without group when a coordinator has moved. Committed offsets can then be asked only
- * in the name of the group, so each group that was ever asked for has a client, which never joins.
+ * in the name of the group: a reader asks for its own, and each other group that was ever asked for
+ * has a client, which never joins.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +23,8 @@ enum {
 
 struct question {
     struct kafka_bus *bus;
-    const char *group; /* or NULL */
+    const char *group;           /* or NULL */
+    struct kafka_client *member; /* of the group, or NULL */
     struct mr_offsets *offsets;
     size_t count;
     uint8_t (*ids)[MR_TOPIC_ID_BYTES]; /* where topic ids go; or NULL */
@@ -222,23 +224,34 @@ take_committed(const struct question *question, const rd_kafka_topic_partition_t
     return 0;
 }
 
+static int
+pick_asker(const struct question *question, struct kafka_client **ret, struct mr_err *err)
+{
+    struct kafka_bus *bus = question->bus;
+    if (question->member != NULL) {
+        *ret = question->member;
+        return 0;
+    }
+    MR_ASSERT(pthread_mutex_lock(&bus->lock) == 0);
+    int found = find_asker(bus, question->group, ret, err);
+    MR_ASSERT(pthread_mutex_unlock(&bus->lock) == 0);
+    return found;
+}
+
 /* Stable: what an open transaction may still change is waited for. */
 static int
 ask_committed(const struct question *question, int timeout_ms, struct mr_err *err)
 {
-    struct kafka_bus *bus = question->bus;
     struct kafka_client *asker = NULL;
     MR_CLEANUP(kafka_list_freep)
     rd_kafka_topic_partition_list_t *list = new_list(question, RD_KAFKA_OFFSET_INVALID);
-    MR_ASSERT(pthread_mutex_lock(&bus->lock) == 0);
-    int found = find_asker(bus, question->group, &asker, err);
-    MR_ASSERT(pthread_mutex_unlock(&bus->lock) == 0);
-    if (found < 0)
-        return found;
+    if (pick_asker(question, &asker, err) < 0)
+        return err->code;
     rd_kafka_resp_err_t code = rd_kafka_committed(asker->rk, list, timeout_ms);
-    kafka_client_listen(asker);
+    if (asker != question->member) /* a reader listens in its own time: records come with it */
+        kafka_client_listen(asker);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return kafka_fail(err, asker, code, "committed offsets of group %s", question->group);
+        return kafka_fail(err, asker, code, "committed offsets of %zu partitions", question->count);
     kafka_client_well(asker);
     for (size_t i = 0; i < question->count; i++)
         if (take_committed(question, &list->elems[i], &question->offsets[i], err) < 0)
@@ -259,7 +272,7 @@ ask_once(const struct question *question, int64_t deadline_ms, struct mr_err *er
         question->offsets[i].committed = MR_NO_OFFSET;
         question->offsets[i].note[0] = '\0';
     }
-    if (question->group == NULL)
+    if (question->group == NULL && question->member == NULL)
         return 0;
     return ask_committed(question, (int)mr_left_ms(deadline_ms, most_ms), err);
 }
@@ -289,16 +302,26 @@ kafka_offsets(struct mr_bus *handle, const char *group, struct mr_offsets *offse
     return ask_until(&question, timeout_ms, err);
 }
 
+int
+kafka_reader_offsets(struct kafka_bus *bus, struct kafka_client *member, struct mr_offsets *offsets,
+                     size_t count, int timeout_ms, struct mr_err *err)
+{
+    const struct question question = {
+        .bus = bus, .member = member, .offsets = offsets, .count = count
+    };
+    return ask_until(&question, timeout_ms, err);
+}
+
 /* ---- for takeover ---- */
 
 int
-kafka_part_offsets(struct kafka_bus *bus, const char *group, struct mr_part *parts, size_t count,
-                   int timeout_ms, struct mr_err *err)
+kafka_part_offsets(struct kafka_bus *bus, struct kafka_client *member, struct mr_part *parts,
+                   size_t count, int timeout_ms, struct mr_err *err)
 {
     MR_CLEANUP(mr_freep) struct mr_offsets *offsets = mr_alloc(count * sizeof(*offsets));
     MR_CLEANUP(mr_freep) uint8_t(*ids)[MR_TOPIC_ID_BYTES] = mr_alloc(count * sizeof(*ids));
     const struct question question = {
-        .bus = bus, .group = group, .offsets = offsets, .count = count, .ids = ids
+        .bus = bus, .member = member, .offsets = offsets, .count = count, .ids = ids
     };
     if (count == 0)
         return 0;

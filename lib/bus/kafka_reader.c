@@ -403,8 +403,26 @@ kafka_reader_positions(struct mr_reader *handle, const struct mr_position *posit
     return 0;
 }
 
+static rd_kafka_resp_err_t
+commit_and_wait(struct kafka_reader *reader, const rd_kafka_topic_partition_list_t *list,
+                int timeout_ms)
+{
+    MR_CLEANUP(kafka_queue_freep) rd_kafka_queue_t *queue = rd_kafka_queue_new(reader->client.rk);
+    rd_kafka_resp_err_t code = rd_kafka_commit_queue(reader->client.rk, list, queue, NULL, NULL);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return code;
+    MR_CLEANUP(kafka_event_freep) rd_kafka_event_t *event = rd_kafka_queue_poll(queue, timeout_ms);
+    if (event == NULL)
+        return RD_KAFKA_RESP_ERR__TIMED_OUT;
+    code = rd_kafka_event_error(event);
+    const rd_kafka_topic_partition_list_t *told = rd_kafka_event_topic_partition_list(event);
+    for (int i = 0; code == RD_KAFKA_RESP_ERR_NO_ERROR && told != NULL && i < told->cnt; i++)
+        code = told->elems[i].err;
+    return code;
+}
+
 static int
-commit(struct mr_reader *handle, const struct mr_position *positions, size_t count,
+commit(struct mr_reader *handle, const struct mr_position *positions, size_t count, int timeout_ms,
        struct mr_err *err)
 {
     struct kafka_reader *reader = (struct kafka_reader *)handle;
@@ -412,10 +430,19 @@ commit(struct mr_reader *handle, const struct mr_position *positions, size_t cou
         return kafka_group_stale(reader, err);
     MR_CLEANUP(kafka_list_freep)
     rd_kafka_topic_partition_list_t *list = positions_list(reader, positions, count);
-    rd_kafka_resp_err_t code = rd_kafka_commit(reader->client.rk, list, 1);
+    rd_kafka_resp_err_t code = timeout_ms > 0 ? commit_and_wait(reader, list, timeout_ms)
+                                              : rd_kafka_commit(reader->client.rk, list, 1);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
         return kafka_fail(err, &reader->client, code, "commit of group %s", reader->group);
     return 0;
+}
+
+static int
+offsets(struct mr_reader *handle, struct mr_offsets *all, size_t count, int timeout_ms,
+        struct mr_err *err)
+{
+    struct kafka_reader *reader = (struct kafka_reader *)handle;
+    return kafka_reader_offsets(reader->client.bus, &reader->client, all, count, timeout_ms, err);
 }
 
 /* ---- open and close ---- */
@@ -446,6 +473,7 @@ static const struct mr_reader_driver driver = {
     .seek = seek,
     .pause = pause_slot,
     .commit = commit,
+    .offsets = offsets,
 };
 
 /* A quarter of the budget may be on its way while three quarters are queued. */

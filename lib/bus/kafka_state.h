@@ -94,8 +94,12 @@ int kafka_describe_parts(struct mr_bus *bus, const char *topic, struct mr_arena 
 /* kafka_offsets.c */
 int kafka_offsets(struct mr_bus *bus, const char *group, struct mr_offsets *offsets, size_t count,
                   int timeout_ms, struct mr_err *err);
+/* member: a reader's client, which asks for its own group. */
+int kafka_reader_offsets(struct kafka_bus *bus, struct kafka_client *member,
+                         struct mr_offsets *offsets, size_t count, int timeout_ms,
+                         struct mr_err *err);
 /* Fills everything but start of the parts; for takeover. */
-int kafka_part_offsets(struct kafka_bus *bus, const char *group, struct mr_part *parts,
+int kafka_part_offsets(struct kafka_bus *bus, struct kafka_client *member, struct mr_part *parts,
                        size_t count, int timeout_ms, struct mr_err *err);
 /* 1: the group is settled and exactly these parts are the member's, and what all members hold is
  * added to held; 0: not so now. */

@@ -295,9 +295,10 @@ memory_reader_owns(const struct memory_reader *reader, struct mr_err *err)
 }
 
 static int
-commit(struct mr_reader *handle, const struct mr_position *positions, size_t count,
+commit(struct mr_reader *handle, const struct mr_position *positions, size_t count, int timeout_ms,
        struct mr_err *err)
 {
+    (void)timeout_ms;
     struct memory_reader *reader = (struct memory_reader *)handle;
     MEMORY_LOCKED(reader->bus);
     mr_arena_fini(&reader->batch);
@@ -313,6 +314,15 @@ commit(struct mr_reader *handle, const struct mr_position *positions, size_t cou
     return 0;
 }
 
+static int
+offsets(struct mr_reader *handle, struct mr_offsets *all, size_t count, int timeout_ms,
+        struct mr_err *err)
+{
+    struct memory_reader *reader = (struct memory_reader *)handle;
+    struct mr_bus *bus = &reader->bus->base;
+    return bus->driver->offsets(bus, reader->group, all, count, timeout_ms, err);
+}
+
 static const struct mr_reader_driver driver = {
     .close = close_reader,
     .subscribe = subscribe,
@@ -322,6 +332,7 @@ static const struct mr_reader_driver driver = {
     .seek = seek,
     .pause = pause_slot,
     .commit = commit,
+    .offsets = offsets,
 };
 
 int

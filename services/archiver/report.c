@@ -158,7 +158,7 @@ show_offsets(struct archive *archive)
         count++;
     }
     struct mr_err ignored = { 0 };
-    if (count == 0 || mr_reader_commit(archive->reader, positions, count, &ignored) != 0)
+    if (count == 0 || mr_reader_commit(archive->reader, positions, count, 0, &ignored) != 0)
         return;
     for (size_t i = 0; i < count; i++)
         archive->parts[positions[i].slot].committed = positions[i].next;

@@ -183,7 +183,7 @@ offsets_of_somebody_else_end_the_process(void **state)
     post_pins(mill, 10);
     assert_int_equal(mr_reader_open(mill->bus, &options, &reader, &err), 0);
     assert_int_equal(mr_reader_assign(reader, &part, 1, &err), 0);
-    assert_int_equal(mr_reader_commit(reader, &position, 1, &err), 0);
+    assert_int_equal(mr_reader_commit(reader, &position, 1, 0, &err), 0);
     mr_reader_close(reader);
     mill_start(mill);
     assert_int_equal(step_until_fatal(mill, &err), MR_E(IDENTITY));

@@ -321,6 +321,47 @@ positions_and_notes_are_committed_with_the_transaction_and_come_back(void **stat
 }
 
 static void
+commit_that_is_waited_for_is_read_at_once(void **state)
+{
+    struct mr_bus *bus = *state;
+    const char *topic = tool_topic(bus, 2, NULL), *group = tool_name("g");
+    tool_fill(bus, topic, 0, 4);
+    struct member member;
+    member_open(&member, bus, group, NULL, topic);
+    member_wait_assigned(&member);
+    struct mr_position position = { .next = 3, .note = "mine" };
+    TOOL_OK(mr_reader_commit(member.reader, &position, 1, WAIT_MS, &oops));
+    struct mr_offsets offsets[2] = { { .topic = topic }, { .topic = topic, .partition = 1 } };
+    TOOL_OK(mr_reader_offsets(member.reader, offsets, 2, WAIT_MS, &oops));
+    assert_int_equal(offsets[0].committed, 3);
+    assert_string_equal(offsets[0].note, "mine");
+    assert_int_equal(offsets[0].end, 4);
+    assert_int_equal(offsets[1].committed, MR_NO_OFFSET);
+    assert_int_equal(tool_offsets(bus, group, topic, 0).committed, 3);
+    member_close(&member);
+}
+
+/* Without a subscription, as some clients hand out partitions among themselves. */
+static void
+group_keeps_offsets_of_a_reader_that_assigns_by_hand(void **state)
+{
+    struct mr_bus *bus = *state;
+    const char *topic = tool_topic(bus, 1, NULL), *group = tool_name("g");
+    tool_fill(bus, topic, 0, 4);
+    struct mr_reader_options options = { .group = group, .queue_bytes_max = 1 << 20 };
+    MR_CLEANUP(mr_reader_closep) struct mr_reader *reader = NULL;
+    TOOL_OK(mr_reader_open(bus, &options, &reader, &oops));
+    struct mr_part part = { .start = 0 };
+    (void)snprintf(part.topic, sizeof(part.topic), "%s", topic);
+    TOOL_OK(mr_reader_assign(reader, &part, 1, &oops));
+    struct mr_position position = { .next = 2 };
+    TOOL_OK(mr_reader_commit(reader, &position, 1, WAIT_MS, &oops));
+    struct mr_offsets offsets = { .topic = topic };
+    TOOL_OK(mr_reader_offsets(reader, &offsets, 1, WAIT_MS, &oops));
+    assert_int_equal(offsets.committed, 2);
+}
+
+static void
 position_for_display_is_committed_outside_of_transactions(void **state)
 {
     struct mr_bus *bus = *state;
@@ -330,7 +371,7 @@ position_for_display_is_committed_outside_of_transactions(void **state)
     member_open(&member, bus, group, NULL, topic);
     member_wait_assigned(&member);
     struct mr_position position = { .next = 2, .note = "shown" };
-    TOOL_OK(mr_reader_commit(member.reader, &position, 1, &oops));
+    TOOL_OK(mr_reader_commit(member.reader, &position, 1, 0, &oops));
     struct mr_offsets offsets = { .committed = MR_NO_OFFSET };
     int64_t deadline_ms = tool_now_ms() + WAIT_MS;
     while (offsets.committed == MR_NO_OFFSET) {
@@ -544,6 +585,8 @@ const struct CMUnitTest bus_writing[] = {
     cmocka_unit_test(failed_delivery_fails_the_commit_and_the_next_transaction_is_clean),
     cmocka_unit_test(assignment_is_told_until_answered_and_nothing_is_read_before),
     cmocka_unit_test(positions_and_notes_are_committed_with_the_transaction_and_come_back),
+    cmocka_unit_test(commit_that_is_waited_for_is_read_at_once),
+    cmocka_unit_test(group_keeps_offsets_of_a_reader_that_assigns_by_hand),
     cmocka_unit_test(position_for_display_is_committed_outside_of_transactions),
     cmocka_unit_test(joining_member_takes_its_share_after_the_first_gave_it_back),
     cmocka_unit_test(commit_is_good_until_release_and_stale_after_it),

@@ -170,7 +170,7 @@ topic_made_again_has_another_id_and_no_offsets(void **state)
     uint8_t id[MR_TOPIC_ID_BYTES];
     memcpy(id, member.parts[0].topic_id, sizeof(id));
     struct mr_position position = { .next = 5 };
-    TOOL_OK(mr_reader_commit(member.reader, &position, 1, &oops));
+    TOOL_OK(mr_reader_commit(member.reader, &position, 1, 0, &oops));
     mr_bus_memory_recreate(bus, topic);
     member_step(&member, 0);
     assert_int_equal(member.revoked_count, 1);
