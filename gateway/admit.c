@@ -57,15 +57,17 @@ refuse(struct post *post, enum fault fault, const char *text)
 size_t
 post_failed(const struct post *post, int *ret_status)
 {
-    size_t failed = 0, retriable = 0, large = 0;
+    size_t failed = 0, retriable = 0, large = 0, missing = 0;
     for (size_t i = 0; i < post->count; i++) {
         failed += post->events[i].code != 0;
         retriable += post->events[i].code != 0 && post->events[i].is_retriable;
         large += post->events[i].code == MR_E(TOO_LARGE);
+        missing += post->events[i].code == MR_E(NOT_FOUND);
     }
     *ret_status = failed < post->count || failed == 0 ? 200
                   : retriable > 0                     ? 503
                   : large == failed                   ? 413
+                  : missing == failed                 ? 404
                                                       : 500;
     return failed;
 }

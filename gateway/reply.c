@@ -110,6 +110,8 @@ reply_event_code(int code, bool is_retriable)
 {
     if (code == MR_E(TOO_LARGE))
         return 41301;
+    if (code == MR_E(NOT_FOUND))
+        return 40402;
     return is_retriable ? 50003 : 50002;
 }
 

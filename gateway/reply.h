@@ -27,12 +27,16 @@ struct dialect {
     X(JSON, 400, 400, 400, "SerializationException")                                               \
     X(ENVELOPE, 422, 422, 400, "ValidationException")                                              \
     X(MEDIA, 415, 415, 415, "SerializationException")                                              \
+    X(CONVERSION, 422, 42203, 400, "ValidationException")                                          \
+    X(ACCEPT, 406, 406, 406, "SerializationException")                                             \
     X(TOPIC, 404, 40401, 400, "ResourceNotFoundException")                                         \
+    X(PARTITION, 404, 40402, 400, "ResourceNotFoundException")                                     \
     X(DENIED, 403, 40301, 400, "AccessDeniedException")                                            \
     X(CONFLICT, 409, 409, 400, "ResourceInUseException")                                           \
     X(ROUTE, 404, 404, 404, "UnknownOperationException")                                           \
     X(METHOD, 405, 405, 405, "UnknownOperationException")                                          \
     X(TOO_MANY, 413, 413, 413, "ValidationException")                                              \
+    X(KAFKA, 500, 50002, 500, "InternalFailure")                                                   \
     X(BUSY, 503, 50003, 503, "ServiceUnavailableException")                                        \
     X(DOWN, 503, 50003, 503, "ServiceUnavailableException")
 

@@ -12,6 +12,7 @@ static const struct {
     void (*route)(const struct call *call);
 } roots[] = {
     { "topics", rest_v2_route },
+    { "brokers", rest_v2_route },
     { "streams", kinesis_route },
     { "v1", events_route },
 };
