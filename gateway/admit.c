@@ -8,6 +8,7 @@
 #include "clock/clock.h"
 #include "gateway/call.h"
 #include "gateway/stamp.h"
+#include "gateway/visit.h"
 
 #include <stdlib.h>
 
@@ -37,6 +38,11 @@ leave(struct post *post)
     admit->waiting--;
     admit->bytes -= post->bytes;
     mr_set(admit->in_flight, (int64_t)admit->bytes);
+
+    struct visit *visit = visit_of(post->request);
+    visit->events = post->count;
+    visit->topic = post->events[0].name;
+    visit->is_topic_found = post->events[0].topic != NULL;
 }
 
 static void
@@ -138,7 +144,7 @@ produce(struct post *post)
                            .dialect = post->dialect->wire,
                            .received_us = post->received_us,
                            .principal = principal_name(post->who),
-                           .traceparent = mr_http_header(post->request, "traceparent"),
+                           .traceparent = visit_trace(post->request),
                            .key = mr_http_header(post->request, "idempotency-key"),
                        });
     for (size_t i = 0; i < post->count; i++)
@@ -285,13 +291,12 @@ post_add(struct post *post, const char *topic)
 int
 admit_open(const struct admit_options *options, struct admit **ret, struct mr_err *err)
 {
-    static const char *const names[DIALECT_NAMES] = { "rest", "kinesis", "events" };
     MR_ASSERT(options->in_flight_bytes_max > 0);
     struct admit *admit = mr_alloc(sizeof(*admit));
     admit->options = *options;
     for (size_t i = 0; i < DIALECT_NAMES; i++)
         admit->ack[i] =
-            mr_metrics_cell(options->metrics, "millrace_gateway_ack_seconds", &names[i]);
+            mr_metrics_cell(options->metrics, "millrace_gateway_ack_seconds", &dialect_names[i]);
     admit->in_flight = mr_metrics_cell(options->metrics, "millrace_gateway_in_flight_bytes", NULL);
     struct mr_writer_options writer = {
         .linger_ms = options->linger_ms,

@@ -25,6 +25,7 @@ struct gateway {
     struct errands *errands;
     struct guard *guard;
     struct replies *replies;
+    struct visits *visits;
 };
 
 struct call {

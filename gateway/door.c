@@ -7,6 +7,7 @@
 #include "clock/clock.h"
 #include "gateway/call.h"
 #include "gateway/routes.h"
+#include "gateway/visit.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +33,7 @@ door_open(const struct door_options *options, struct door **ret, struct mr_err *
     gateway->replies = replies_open(options->metrics);
     gateway->errands = errands_open(options->bus);
     gateway->guard = guard_open();
+    const char *access_log = options->access_log != NULL ? options->access_log : "off";
     door->connections = mr_metrics_cell(options->metrics, "millrace_gateway_connections", NULL);
     int delivery_ms = options->delivery_ms_max > 0 ? options->delivery_ms_max : DELIVERY_MS_DEFAULT;
     struct admit_options admit = {
@@ -46,7 +48,8 @@ door_open(const struct door_options *options, struct door **ret, struct mr_err *
         .metrics = options->metrics,
         .replies = gateway->replies,
     };
-    if (admit_open(&admit, &gateway->admit, err) != 0 ||
+    if (visits_open(access_log, options->metrics, &gateway->visits, err) != 0 ||
+        admit_open(&admit, &gateway->admit, err) != 0 ||
         mr_http_listen(options->host, options->port, &options->limits, route, gateway, &door->http,
                        err) != 0 ||
         mr_http_watch(door->http, admit_fd(gateway->admit), admit_reports, gateway->admit, err) !=
@@ -56,6 +59,7 @@ door_open(const struct door_options *options, struct door **ret, struct mr_err *
         door_close(door);
         return err->code;
     }
+    mr_http_observe(door->http, visits_answered, gateway->visits);
     *ret = door;
     return 0;
 }
@@ -69,6 +73,7 @@ door_close(struct door *door)
     errands_close(gateway->errands);
     admit_close(gateway->admit); /* before http: the writer may still read request bodies */
     mr_http_close(door->http);
+    visits_close(gateway->visits);
     guard_close(gateway->guard);
     replies_close(gateway->replies);
     free(door);

@@ -26,6 +26,7 @@ struct door_options {
     int linger_ms;
     int delivery_ms_max; /* 0: 10 s */
     int64_t in_flight_bytes_max;
+    const char *access_log;     /* see visit.h; NULL: off */
     struct mr_metrics *metrics; /* made with gateway_metrics (reply.h) */
 };
 int door_open(const struct door_options *options, struct door **ret, struct mr_err *err);

@@ -20,6 +20,7 @@ struct options {
     struct mr_service_options service;
     const char *listen, *topics;
     bool auto_topics, insecure;
+    const char *access_log;
     int64_t linger_ms, in_flight_bytes, body_bytes_max, connections_max;
 };
 
@@ -39,6 +40,10 @@ static const struct mr_opt options_table[] = {
       (int64_t)1 << 30, NULL, "Size of one request body; beyond it clients get 413.", false },
     { "connections-max", MR_OPT_INT, offsetof(struct options, connections_max), "4096", 1, 1000000,
       NULL, "Open client connections; beyond it clients get 503.", false },
+    { "access-log", MR_OPT_TEXT, offsetof(struct options, access_log), "errors", 1, 16, NULL,
+      "Requests that get a line in the log: off, errors (answered 400 and above), all, or a number "
+      "N: each Nth, and all answered 500 and above.",
+      false },
     { "insecure", MR_OPT_BOOL, offsetof(struct options, insecure), "false", 0, 0, NULL,
       "Allows to listen beyond loopback without authentication and TLS.", false },
     { 0 },
@@ -134,6 +139,7 @@ open_parts(struct process *p, struct mr_service *service, struct mr_err *err)
         .auto_topics = options->auto_topics,
         .linger_ms = (int)options->linger_ms,
         .in_flight_bytes_max = options->in_flight_bytes,
+        .access_log = options->access_log,
         .metrics = mr_service_metrics(service),
     };
     if (door_open(&door, &p->door, err) != 0)

@@ -4,6 +4,8 @@
  */
 #include "gateway/reply.h"
 
+#include "gateway/visit.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +16,17 @@ const struct mr_metric gateway_metrics[] = {
     { "millrace_events_total", MR_COUNTER, "stage,tenant,kind,outcome",
       "Events by what became of them; at the gateway: in = posted, good = stored by Kafka." },
     { "millrace_gateway_requests_total", MR_COUNTER, "dialect,status",
-      "Requests answered, by class of status." },
+      "Requests answered, by class of status; dialect none: refused before anyone read them." },
+    { "millrace_gateway_tenant_requests_total", MR_COUNTER, "tenant,status",
+      "Requests that posted events; tenants beyond the first 100, and unknown ones, as other." },
+    { "millrace_gateway_refused_total", MR_COUNTER, "reason",
+      "Requests refused as a whole, by fault; HTTP_<status>: before anyone read them." },
+    { "millrace_gateway_request_seconds", MR_HISTOGRAM, "dialect",
+      "Time from the whole request to its answer." },
+    { "millrace_gateway_request_body_bytes", MR_HISTOGRAM, "dialect", "Bodies of requests." },
+    { "millrace_gateway_answer_body_bytes", MR_HISTOGRAM, "dialect", "Bodies of answers." },
+    { "millrace_gateway_access_lines_dropped_total", MR_COUNTER, "",
+      "Lines of the access log beyond 500 in a second." },
     { "millrace_gateway_ack_seconds", MR_HISTOGRAM, "dialect",
       "Time from the whole request to its answer, for requests that posted events." },
     { "millrace_gateway_in_flight_bytes", MR_GAUGE, "",
@@ -23,23 +35,33 @@ const struct mr_metric gateway_metrics[] = {
 };
 const size_t gateway_metrics_count = MR_COUNT(gateway_metrics);
 
+const char *const dialect_names[DIALECT_NAMES] = { "rest", "kinesis", "events" };
+
 struct replies {
     struct mr_cell *requests[DIALECT_NAMES][CLASSES];
+    struct mr_cell *refused[FAULT_COUNT];
 };
 
 struct replies *
 replies_open(struct mr_metrics *metrics)
 {
-    static const char *const names[DIALECT_NAMES] = { "rest", "kinesis", "events" };
     static const char *const classes[CLASSES] = { NULL, NULL, "2xx", "3xx", "4xx", "5xx" };
+    static const char *const fault_names[FAULT_COUNT] = {
+#define X(name, ...) #name,
+        FAULTS(X)
+#undef X
+    };
     struct replies *replies = mr_alloc(sizeof(*replies));
     for (size_t i = 0; i < DIALECT_NAMES; i++) {
         for (size_t group = 2; group < CLASSES; group++) {
-            const char *labels[] = { names[i], classes[group] };
+            const char *labels[] = { dialect_names[i], classes[group] };
             replies->requests[i][group] =
                 mr_metrics_cell(metrics, "millrace_gateway_requests_total", labels);
         }
     }
+    for (size_t i = 0; i < FAULT_COUNT; i++)
+        replies->refused[i] =
+            mr_metrics_cell(metrics, "millrace_gateway_refused_total", &fault_names[i]);
     return replies;
 }
 
@@ -56,6 +78,7 @@ reply_json(struct replies *replies, struct mr_http_request *request, const struc
     MR_ASSERT(status >= 200);
     MR_ASSERT(status < 600);
     mr_add(replies->requests[dialect->name][status / 100], 1);
+    visit_of(request)->dialect = dialect;
     mr_http_reply(request, &(struct mr_http_reply){
                                .status = status,
                                .content_type = dialect->content_type,
@@ -99,6 +122,7 @@ reply_fault(struct replies *replies, struct mr_http_request *request, const stru
     mr_buf_json(&body, mr_slice_text(text));
     mr_buf_text(&body, "}");
     MR_ASSERT(!body.failed);
+    mr_add(replies->refused[fault], 1);
     reply_json(replies, request, dialect,
                is_kinesis ? faults[fault].kinesis_status : faults[fault].status,
                mr_buf_slice(&body));

@@ -14,6 +14,7 @@ struct post;
 enum { REPLY_JSON_BYTES_MAX = 64 << 20 };
 
 enum dialect_name { DIALECT_NAME_REST, DIALECT_NAME_KINESIS, DIALECT_NAME_EVENTS, DIALECT_NAMES };
+extern const char *const dialect_names[DIALECT_NAMES]; /* in metrics and the access log */
 
 struct dialect {
     enum dialect_name name;
@@ -44,6 +45,7 @@ enum fault {
 #define X(name, ...) FAULT_##name,
     FAULTS(X)
 #undef X
+        FAULT_COUNT
 };
 
 struct replies; /* counts them */

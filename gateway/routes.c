@@ -6,6 +6,7 @@
 
 #include "gateway/call.h"
 #include "gateway/dialects.h"
+#include "gateway/visit.h"
 
 static const struct {
     const char *segment;
@@ -85,6 +86,7 @@ void
 route(void *self, struct mr_http_request *request)
 {
     const struct gateway *gateway = self;
+    visit_begin(gateway->visits, request);
     struct mr_slice method = mr_http_method(request);
     struct call call = {
         .gateway = gateway,
@@ -94,6 +96,7 @@ route(void *self, struct mr_http_request *request)
         .is_delete = mr_slice_is_text(method, "DELETE"),
         .who = guard_nameless(gateway->guard),
     };
+    visit_of(request)->who = call.who;
     bool is_short = split(mr_http_path(request), &call.path);
     drop_stage(&call.path);
     int root = root_of(&call.path, 0);

@@ -7,28 +7,11 @@
  */
 #include "gateway/stamp.h"
 
-#include <ctype.h>
 #include <endian.h>
 #include <millrace/v1/event.pb-c.h>
 #include <openssl/evp.h>
 
-enum { ID_AT = 4, TRACEPARENT_BYTES = 55, PRINCIPAL_BYTES_MAX = 256 };
-
-/* version "-" trace-id "-" parent-id "-" flags, lower-case hex (W3C Trace Context). */
-static bool
-is_traceparent(struct mr_slice text)
-{
-    const char *at = text.data;
-    if (text.size != TRACEPARENT_BYTES)
-        return false;
-    for (size_t i = 0; i < text.size; i++) {
-        bool is_dash = i == 2 || i == 35 || i == 52;
-        if (is_dash ? at[i] != '-'
-                    : !isxdigit((unsigned char)at[i]) || isupper((unsigned char)at[i]))
-            return false;
-    }
-    return true;
-}
+enum { ID_AT = 4, PRINCIPAL_BYTES_MAX = 256 };
 
 /* Each part with its length in front, so that no two lists of parts are the same bytes. */
 static void
@@ -69,7 +52,6 @@ stamp_init(struct stamp *stamp, const struct stamp_origin *origin)
     MR_ASSERT(stamp != NULL);
     MR_ASSERT(strlen(origin->principal) <= PRINCIPAL_BYTES_MAX);
     uint8_t id[STAMP_ID_BYTES] = { 0 };
-    char traceparent[TRACEPARENT_BYTES + 1] = "";
     Millrace__V1__Provenance provenance = MILLRACE__V1__PROVENANCE__INIT;
 
     stamp->principal = origin->principal;
@@ -78,12 +60,9 @@ stamp_init(struct stamp *stamp, const struct stamp_origin *origin)
     provenance.event_id = (ProtobufCBinaryData){ sizeof(id), id };
     provenance.received_us = origin->received_us;
     provenance.principal = (char *)origin->principal;
+    provenance.traceparent = (char *)origin->traceparent;
     provenance.dialect = (Millrace__V1__Dialect)origin->dialect;
     provenance.value_hash = UINT64_MAX; /* not 0, which would not be packed */
-    if (is_traceparent(origin->traceparent)) {
-        memcpy(traceparent, origin->traceparent.data, TRACEPARENT_BYTES);
-        provenance.traceparent = traceparent;
-    }
     if (origin->key.data != NULL) {
         EVP_MD_CTX *hash = begin_hash();
         hash_part(hash, origin->principal, strlen(origin->principal));

@@ -15,8 +15,8 @@ struct stamp_origin {
     int dialect; /* Millrace__V1__Dialect */
     int64_t received_us;
     const char *principal;
-    struct mr_slice traceparent; /* used only when it is well-formed */
-    struct mr_slice key;         /* Idempotency-Key; data NULL: none was sent */
+    const char *traceparent; /* well-formed */
+    struct mr_slice key;     /* Idempotency-Key; data NULL: none was sent */
 };
 
 struct stamp {

@@ -454,6 +454,7 @@ mr_http_reply(struct mr_http_request *request, const struct mr_http_reply *reply
     struct conn *conn = request->conn;
     conn->http->pending--;
     if (conn->fd < 0 || conn->lingering) {
+        request_observe(request, reply->status, reply->body.size);
         forget(conn, request);
         if (conn->fd < 0 && conn->first == NULL)
             bury(conn);

@@ -47,6 +47,11 @@ int mr_http_watch(struct mr_http *http, int fd, void (*ready)(void *self), void 
 void mr_http_drain(struct mr_http *http);
 size_t mr_http_open_connections(const struct mr_http *http);
 size_t mr_http_pending(const struct mr_http *http); /* requests handed out, not yet replied to */
+/* Sees every answer as it is given, the server's own refusals too: of those the slot is NULL and
+ * what was not understood is empty. body_bytes: of the answer. */
+typedef void mr_http_observer(void *self, struct mr_http_request *request, int status,
+                              size_t body_bytes);
+void mr_http_observe(struct mr_http *http, mr_http_observer *observer, void *self);
 void mr_http_close(struct mr_http *http);
 
 /* Borrowed until the reply. path is percent-decoded without the query, "//" folded; "." and ".."

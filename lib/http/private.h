@@ -124,6 +124,8 @@ struct mr_http {
     struct mr_http_limits limits;
     mr_http_handler *handler;
     void *self;
+    mr_http_observer *observer; /* NULL: none */
+    void *observer_self;
     bool draining;
     int64_t now_ms;
     size_t open, extra, pending, body_bytes;
@@ -183,6 +185,7 @@ const struct header *request_header(const struct mr_http_request *request, const
 void request_reply(struct mr_http_request *request, const struct mr_http_reply *reply);
 /* Answers for the handler; text needs no escapes in JSON. */
 void request_refuse(struct mr_http_request *request, int status, const char *text, bool close);
+void request_observe(struct mr_http_request *request, int status, size_t body_bytes);
 extern const char request_continue[]; /* the interim reply */
 extern const char request_no_room[];  /* why a body is refused with 503 */
 

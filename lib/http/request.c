@@ -263,10 +263,19 @@ put_length(struct mr_buf *out, size_t length)
 }
 
 void
+request_observe(struct mr_http_request *request, int status, size_t body_bytes)
+{
+    const struct mr_http *http = request->conn->http;
+    if (http->observer != NULL)
+        http->observer(http->observer_self, request, status, body_bytes);
+}
+
+void
 request_reply(struct mr_http_request *request, const struct mr_http_reply *reply)
 {
     struct mr_buf *out = &request->out;
     bool has_body = reply->status != 204 && reply->status != 304;
+    request_observe(request, reply->status, reply->body.size);
     request->parsed.replied = true;
     request->parsed.close =
         reply->close || !request->parsed.keep_alive || request->conn->http->draining;

@@ -253,6 +253,14 @@ mr_http_watch(struct mr_http *http, int fd, void (*ready)(void *self), void *sel
 }
 
 void
+mr_http_observe(struct mr_http *http, mr_http_observer *observer, void *self)
+{
+    MR_ASSERT(http != NULL);
+    http->observer = observer;
+    http->observer_self = self;
+}
+
+void
 mr_http_drain(struct mr_http *http)
 {
     MR_ASSERT(http != NULL);

@@ -10,13 +10,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const int64_t bounds_us[] = { 1000,    2500,    5000,     10000,    25000,
-                                     50000,   100000,  250000,   500000,   1000000,
-                                     2500000, 5000000, 10000000, 25000000, 60000000 };
+enum { BOUNDS = 15 };
+
+static const int64_t bounds_us[BOUNDS] = { 1000,    2500,    5000,     10000,    25000,
+                                           50000,   100000,  250000,   500000,   1000000,
+                                           2500000, 5000000, 10000000, 25000000, 60000000 };
+static const int64_t bounds_bytes[BOUNDS] = { 16,      64,      256,     1024,    4096,
+                                              16384,   65536,   262144,  1 << 20, 1 << 22,
+                                              1 << 24, 1 << 26, 1 << 28, 1 << 30, 1LL << 32 };
 
 struct mr_histogram {
-    _Atomic int64_t counts[MR_COUNT(bounds_us) + 1]; /* the last: beyond all bounds */
-    _Atomic int64_t sum_us;
+    const int64_t *bounds;
+    _Atomic int64_t counts[BOUNDS + 1]; /* the last: beyond all bounds */
+    _Atomic int64_t sum;
 };
 
 struct node {
@@ -69,6 +75,13 @@ mr_metrics_close(struct mr_metrics *metrics)
     free(metrics);
 }
 
+static bool
+is_in_seconds(const char *name)
+{
+    const char *at = strstr(name, "_seconds");
+    return at != NULL && (strcmp(at, "_seconds") == 0 || strcmp(at, "_seconds_total") == 0);
+}
+
 /* ---- look-up ---- */
 
 static struct family *
@@ -116,8 +129,11 @@ add_node(struct family *family, char *labels)
 {
     struct node *node = mr_alloc(sizeof(*node));
     node->labels = labels;
-    if (family->metric->type == MR_HISTOGRAM)
+    if (family->metric->type == MR_HISTOGRAM) {
         node->cell.histogram = mr_alloc(sizeof(*node->cell.histogram));
+        node->cell.histogram->bounds =
+            is_in_seconds(family->metric->name) ? bounds_us : bounds_bytes;
+    }
     if (family->last != NULL)
         family->last->next = node;
     else
@@ -170,24 +186,31 @@ mr_metrics_hide(struct mr_cell *cell)
     atomic_store(&((struct node *)cell)->is_hidden, true);
 }
 
+static void
+observe(struct mr_histogram *histogram, int64_t value)
+{
+    size_t bucket = 0;
+    while (bucket < BOUNDS && value > histogram->bounds[bucket])
+        bucket++;
+    atomic_fetch_add_explicit(&histogram->counts[bucket], 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&histogram->sum, value, memory_order_relaxed);
+}
+
 void
 mr_observe_us(struct mr_cell *cell, int64_t us)
 {
-    size_t bucket = 0;
-    while (bucket < MR_COUNT(bounds_us) && us > bounds_us[bucket])
-        bucket++;
-    atomic_fetch_add_explicit(&cell->histogram->counts[bucket], 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&cell->histogram->sum_us, us, memory_order_relaxed);
+    MR_ASSERT(cell->histogram->bounds == bounds_us);
+    observe(cell->histogram, us);
+}
+
+void
+mr_observe_bytes(struct mr_cell *cell, int64_t bytes)
+{
+    MR_ASSERT(cell->histogram->bounds == bounds_bytes);
+    observe(cell->histogram, bytes);
 }
 
 /* ---- text ---- */
-
-static bool
-is_in_seconds(const char *name)
-{
-    const char *at = strstr(name, "_seconds");
-    return at != NULL && (strcmp(at, "_seconds") == 0 || strcmp(at, "_seconds_total") == 0);
-}
 
 static void
 put_seconds(struct mr_buf *text, int64_t us)
@@ -206,19 +229,33 @@ put_bucket(struct mr_buf *text, const char *name, const char *labels, const char
 }
 
 static void
+put_value(struct mr_buf *text, const char *name, int64_t value)
+{
+    if (is_in_seconds(name))
+        put_seconds(text, value);
+    else
+        mr_buf_printf(text, "%" PRId64, value);
+}
+
+static void
 put_histogram(struct mr_buf *text, const char *name, const struct node *node)
 {
+    struct mr_histogram *histogram = node->cell.histogram;
     int64_t count = 0;
     char bound[32];
-    for (size_t i = 0; i < MR_COUNT(bounds_us); i++) {
-        count += atomic_load(&node->cell.histogram->counts[i]);
-        (void)snprintf(bound, sizeof(bound), "%g", (double)bounds_us[i] / 1e6);
+    for (size_t i = 0; i < BOUNDS; i++) {
+        int64_t value = histogram->bounds[i];
+        count += atomic_load(&histogram->counts[i]);
+        if (is_in_seconds(name))
+            (void)snprintf(bound, sizeof(bound), "%g", (double)value / 1e6);
+        else
+            (void)snprintf(bound, sizeof(bound), "%" PRId64, value);
         put_bucket(text, name, node->labels, bound, count);
     }
-    count += atomic_load(&node->cell.histogram->counts[MR_COUNT(bounds_us)]);
+    count += atomic_load(&histogram->counts[BOUNDS]);
     put_bucket(text, name, node->labels, "+Inf", count);
     mr_buf_printf(text, "%s_sum%s ", name, node->labels);
-    put_seconds(text, atomic_load(&node->cell.histogram->sum_us));
+    put_value(text, name, atomic_load(&histogram->sum));
     mr_buf_printf(text, "\n%s_count%s %" PRId64 "\n", name, node->labels, count);
 }
 
@@ -231,10 +268,7 @@ put_node(struct mr_buf *text, const struct mr_metric *metric, const struct node 
     }
     int64_t value = atomic_load_explicit(&node->cell.value, memory_order_relaxed);
     mr_buf_printf(text, "%s%s ", metric->name, node->labels);
-    if (is_in_seconds(metric->name))
-        put_seconds(text, value);
-    else
-        mr_buf_printf(text, "%" PRId64, value);
+    put_value(text, metric->name, value);
     mr_buf_text(text, "\n");
 }
 

@@ -25,7 +25,8 @@ struct mr_metric {
     const char *help;   /* one sentence */
 };
 
-/* Histograms (seconds) have fixed bounds 1 ms .. 60 s: 0.001 0.0025 0.005 0.01 ... 10 25 60. */
+/* Histograms have fixed bounds: those whose name ends in _seconds 0.001 0.0025 0.005 0.01 .. 25 60,
+ * the others (bytes) 16 64 256 .. 4 GiB. */
 struct mr_cell {
     _Atomic int64_t value; /* gauges in seconds hold microseconds, see mr_metrics_write */
     struct mr_histogram *histogram;
@@ -51,6 +52,7 @@ mr_set(struct mr_cell *cell, int64_t n)
     atomic_store_explicit(&cell->value, n, memory_order_relaxed);
 }
 void mr_observe_us(struct mr_cell *histogram, int64_t us);
+void mr_observe_bytes(struct mr_cell *histogram, int64_t bytes);
 /* Forgets a gauge's cell from the next write on (a partition that went away). */
 void mr_metrics_hide(struct mr_cell *cell);
 void mr_metrics_write(struct mr_metrics *metrics, struct mr_buf *ret_text);

@@ -72,6 +72,7 @@ gate_open(struct gate *gate, const struct gate_wish *wish)
         .auto_topics = wish->auto_topics,
         .delivery_ms_max = wish->delivery_ms_max,
         .in_flight_bytes_max = wish->in_flight_bytes_max > 0 ? wish->in_flight_bytes_max : 24 << 20,
+        .access_log = wish->access_log,
         .metrics = gate->metrics,
     };
     if (door_open(&options, &gate->door, &err) != 0)

@@ -31,7 +31,8 @@ struct gate_wish {               /* 0: the default in brackets */
     int64_t in_flight_bytes_max; /* [24 MiB] */
     int delivery_ms_max;
     bool auto_topics;
-    const char *topic; /* made beforehand, with its others; NULL: none */
+    const char *access_log; /* [off] */
+    const char *topic;      /* made beforehand, with its others; NULL: none */
 };
 void gate_open(struct gate *gate, const struct gate_wish *wish);
 void gate_close(struct gate *gate);
