@@ -7,6 +7,7 @@
  * JSON; any other string goes on as its text, and the validator judges it.
  */
 #include "gateway/dialects.h"
+#include "gateway/kinesis_sequence.h"
 #include "gateway/scan.h"
 
 #include <millrace/v1/event.pb-c.h>
@@ -314,15 +315,13 @@ put(const struct call *call, struct mr_slice stream)
 
 /* ---- answers ---- */
 
-/* Fixed width, so that numbers of one shard are in the order of their offsets, as text too. */
 static void
 put_place(struct mr_buf *body, int32_t partition, int64_t offset)
 {
-    char text[128];
-    (void)snprintf(text, sizeof(text),
-                   "\"ShardId\":\"shardId-%012d\",\"SequenceNumber\":\"49%019lld%05d\"",
-                   (int)partition, (long long)offset, (int)partition);
-    mr_buf_text(body, text);
+    char shard[SHARD_NAME_BYTES], sequence[SEQUENCE_BYTES];
+    shard_name(partition, shard);
+    sequence_format(partition, offset, sequence);
+    mr_buf_printf(body, "\"ShardId\":\"%s\",\"SequenceNumber\":\"%s\"", shard, sequence);
 }
 
 static void

@@ -3,11 +3,12 @@
  * that the original pipeline gave it; its partitions are the shards.
  */
 #include "gateway/dialects.h"
+#include "gateway/kinesis_sequence.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { NAME_BYTES = MR_TOPIC_MAX + 16, LIMIT_DEFAULT = 100, LIMIT_MAX = 10000, HASH_DIGITS = 39 };
+enum { NAME_BYTES = MR_TOPIC_MAX + 16, LIMIT_DEFAULT = 100, LIMIT_MAX = 10000 };
 
 struct stream {
     char name[NAME_BYTES];
@@ -77,35 +78,22 @@ kinesis_list(const struct call *call)
     mr_buf_fini(&body);
 }
 
-/* number * 2^128 / count in decimal, minus `less`: the bounds of a shard's hash range. */
-static void
-hash_bound(int number, int count, int less, char ret_text[HASH_DIGITS + 1])
-{
-    /* 2^128 / count by long division in base 2^64; number <= count. */
-    unsigned __int128 unit = ~(unsigned __int128)0 / (unsigned)count;
-    unsigned __int128 value =
-        number == count ? ~(unsigned __int128)0 : unit * (unsigned)number - (unsigned)less;
-    char digits[HASH_DIGITS + 1];
-    size_t at = HASH_DIGITS;
-    digits[at] = '\0';
-    do {
-        digits[--at] = (char)('0' + (int)(value % 10));
-        value /= 10;
-    } while (value > 0);
-    memcpy(ret_text, digits + at, HASH_DIGITS + 1 - at);
-}
-
 static void
 put_shard(struct mr_buf *body, int partition, int count)
 {
-    char first[HASH_DIGITS + 1], last[HASH_DIGITS + 1];
-    hash_bound(partition, count, 0, first);
-    hash_bound(partition + 1, count, 1, last);
+    char shard[SHARD_NAME_BYTES], sequence[SEQUENCE_BYTES];
+    char first_text[HASH_KEY_DIGITS + 1], last_text[HASH_KEY_DIGITS + 1];
+    hash_key first, last;
+    shard_name(partition, shard);
+    sequence_format(partition, 0, sequence);
+    shard_range(partition, count, &first, &last);
+    hash_key_format(first, first_text);
+    hash_key_format(last, last_text);
     mr_buf_printf(body,
-                  "%s{\"ShardId\":\"shardId-%012d\",\"HashKeyRange\":{\"StartingHashKey\":\"%s\","
+                  "%s{\"ShardId\":\"%s\",\"HashKeyRange\":{\"StartingHashKey\":\"%s\","
                   "\"EndingHashKey\":\"%s\"},\"SequenceNumberRange\":{"
-                  "\"StartingSequenceNumber\":\"49%019d%05d\"}}",
-                  partition > 0 ? "," : "", partition, first, last, 0, partition);
+                  "\"StartingSequenceNumber\":\"%s\"}}",
+                  partition > 0 ? "," : "", shard, first_text, last_text, sequence);
 }
 
 void

@@ -131,6 +131,14 @@ mr_bus_offsets(struct mr_bus *bus, const char *group, struct mr_offsets *offsets
     return bus->driver->offsets(bus, group, offsets, count, timeout_ms, err);
 }
 
+int
+mr_bus_offset_at(struct mr_bus *bus, struct mr_offsets *offsets, int64_t time_ms,
+                 int64_t *ret_offset, int timeout_ms, struct mr_err *err)
+{
+    MR_ASSERT(time_ms >= 0);
+    return bus->driver->offset_at(bus, offsets, time_ms, ret_offset, timeout_ms, err);
+}
+
 /* ---- reader ---- */
 
 int

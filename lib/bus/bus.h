@@ -123,9 +123,13 @@ struct mr_offsets {
     int64_t committed; /* out: of the group; MR_NO_OFFSET: none, or no group asked for */
     char note[MR_POSITION_NOTE_MAX]; /* out: what was committed with it */
 };
-/* Fills the out fields; group may be NULL. An unknown topic or partition: NOT_FOUND. */
+/* Fills the out fields; group may be NULL. An unknown topic or partition: NOT_FOUND. Any thread. */
 int mr_bus_offsets(struct mr_bus *bus, const char *group, struct mr_offsets *offsets, size_t count,
                    int timeout_ms, struct mr_err *err);
+/* The first offset whose record is of time_ms (UTC) or later; the end when there is none. Fills log
+ * start and end too. Any thread. */
+int mr_bus_offset_at(struct mr_bus *bus, struct mr_offsets *offsets, int64_t time_ms,
+                     int64_t *ret_offset, int timeout_ms, struct mr_err *err);
 
 /* ---- reader ---- */
 

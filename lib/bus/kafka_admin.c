@@ -321,6 +321,7 @@ const struct mr_bus_driver kafka_bus_driver = {
     .settings = kafka_settings,
     .describe = kafka_describe_parts,
     .offsets = kafka_offsets,
+    .offset_at = kafka_offset_at,
     .reader_open = kafka_reader_open,
     .writer_open = kafka_writer_open,
 };

@@ -28,6 +28,7 @@ struct question {
     struct mr_offsets *offsets;
     size_t count;
     uint8_t (*ids)[MR_TOPIC_ID_BYTES]; /* where topic ids go; or NULL */
+    int64_t time_ms, *ret_at;          /* where the first offset of that time goes; or NULL */
 };
 
 /* ---- topics ---- */
@@ -175,6 +176,18 @@ ask_range(const struct question *question, int timeout_ms, struct mr_err *err)
     return 0;
 }
 
+static int
+ask_at(const struct question *question, int timeout_ms, struct mr_err *err)
+{
+    MR_CLEANUP(kafka_list_freep) rd_kafka_topic_partition_list_t *found = NULL;
+    MR_ASSERT(question->count == 1);
+    if (ask_times(question, question->time_ms, timeout_ms, &found, err) < 0)
+        return err->code;
+    int64_t at = found->elems[0].offset, end = question->offsets[0].end;
+    *question->ret_at = at >= 0 && at < end ? at : end;
+    return 0;
+}
+
 /* ---- committed ---- */
 
 /* The client that asks in the name of the group; it lives as long as the bus. */
@@ -272,6 +285,8 @@ ask_once(const struct question *question, int64_t deadline_ms, struct mr_err *er
         question->offsets[i].committed = MR_NO_OFFSET;
         question->offsets[i].note[0] = '\0';
     }
+    if (question->ret_at != NULL)
+        return ask_at(question, (int)mr_left_ms(deadline_ms, most_ms), err);
     if (question->group == NULL && question->member == NULL)
         return 0;
     return ask_committed(question, (int)mr_left_ms(deadline_ms, most_ms), err);
@@ -309,6 +324,18 @@ kafka_reader_offsets(struct kafka_bus *bus, struct kafka_client *member, struct 
     const struct question question = {
         .bus = bus, .member = member, .offsets = offsets, .count = count
     };
+    return ask_until(&question, timeout_ms, err);
+}
+
+int
+kafka_offset_at(struct mr_bus *handle, struct mr_offsets *offsets, int64_t time_ms,
+                int64_t *ret_offset, int timeout_ms, struct mr_err *err)
+{
+    const struct question question = { .bus = (struct kafka_bus *)handle,
+                                       .offsets = offsets,
+                                       .count = 1,
+                                       .time_ms = time_ms,
+                                       .ret_at = ret_offset };
     return ask_until(&question, timeout_ms, err);
 }
 

@@ -98,6 +98,8 @@ int kafka_offsets(struct mr_bus *bus, const char *group, struct mr_offsets *offs
 int kafka_reader_offsets(struct kafka_bus *bus, struct kafka_client *member,
                          struct mr_offsets *offsets, size_t count, int timeout_ms,
                          struct mr_err *err);
+int kafka_offset_at(struct mr_bus *bus, struct mr_offsets *offsets, int64_t time_ms,
+                    int64_t *ret_offset, int timeout_ms, struct mr_err *err);
 /* Fills everything but start of the parts; for takeover. */
 int kafka_part_offsets(struct kafka_bus *bus, struct kafka_client *member, struct mr_part *parts,
                        size_t count, int timeout_ms, struct mr_err *err);

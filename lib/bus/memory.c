@@ -311,6 +311,21 @@ offsets(struct mr_bus *handle, const char *group, struct mr_offsets *all, size_t
     return 0;
 }
 
+static int
+offset_at(struct mr_bus *handle, struct mr_offsets *one, int64_t time_ms, int64_t *ret_offset,
+          int timeout_ms, struct mr_err *err)
+{
+    if (offsets(handle, NULL, one, 1, timeout_ms, err) < 0)
+        return err->code;
+    struct memory_bus *bus = (struct memory_bus *)handle;
+    MEMORY_LOCKED(bus);
+    const struct log *log = &memory_topic(bus, one->topic)->logs[one->partition];
+    *ret_offset = one->log_start;
+    while (*ret_offset < one->end && log->entries[*ret_offset].time_ms < time_ms)
+        (*ret_offset)++;
+    return 0;
+}
+
 int
 memory_part_offsets(struct memory_bus *bus, const char *group, struct mr_part *part,
                     struct mr_err *err)
@@ -358,6 +373,7 @@ static const struct mr_bus_driver driver = {
     .settings = memory_settings,
     .describe = memory_describe,
     .offsets = offsets,
+    .offset_at = offset_at,
     .reader_open = memory_reader_open,
     .writer_open = memory_writer_open,
 };

@@ -414,7 +414,7 @@ topics_and_streams_are_listed(void **state)
     assert_non_null(strstr(answer.body,
                            "\"ShardId\":\"shardId-000000000001\",\"HashKeyRange\":{"
                            "\"StartingHashKey\":\"170141183460469231731687303715884105"
-                           "727\",\"EndingHashKey\":\"340282366920938463463374607431768"
+                           "728\",\"EndingHashKey\":\"340282366920938463463374607431768"
                            "211455\"}"));
     answer_fini(&answer);
     gate_close(&gate);

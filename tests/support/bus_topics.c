@@ -171,7 +171,39 @@ writer_learns_that_its_topic_is_gone(void **state)
     }
 }
 
+static void
+offset_of_a_time_is_the_first_record_from_then_on(void **state)
+{
+    struct mr_bus *bus = *state;
+    const char *topic = tool_topic(bus, 2, NULL);
+    struct mr_offsets offsets = { .topic = topic, .partition = 1 };
+    struct mr_offsets nowhere = { .topic = topic, .partition = 7 };
+    struct mr_err err = { 0 };
+    int64_t offset, first_ms, day_ms = 86400000;
+    struct member member;
+    struct mr_batch batch = { 0 };
+    tool_fill(bus, topic, 1, 3);
+    member_open_at(&member, bus, topic, 1, 0);
+    int64_t deadline_ms = tool_now_ms() + WAIT_MS;
+    while (batch.count == 0 && tool_now_ms() < deadline_ms)
+        TOOL_OK(mr_reader_poll(member.reader, 1, 50, &batch, &oops));
+    assert_int_equal(batch.count, 1);
+    first_ms = batch.records[0].time_ms;
+    member_close(&member);
+
+    TOOL_OK(mr_bus_offset_at(bus, &offsets, 0, &offset, WAIT_MS, &oops));
+    assert_int_equal(offset, 0);
+    assert_int_equal(offsets.log_start, 0);
+    assert_int_equal(offsets.end, 3);
+    TOOL_OK(mr_bus_offset_at(bus, &offsets, first_ms, &offset, WAIT_MS, &oops));
+    assert_int_equal(offset, 0);
+    TOOL_OK(mr_bus_offset_at(bus, &offsets, first_ms + day_ms, &offset, WAIT_MS, &oops));
+    assert_int_equal(offset, 3);
+    assert_int_equal(mr_bus_offset_at(bus, &nowhere, 0, &offset, WAIT_MS, &err), MR_E(NOT_FOUND));
+}
+
 const struct CMUnitTest bus_topics[] = {
+    cmocka_unit_test(offset_of_a_time_is_the_first_record_from_then_on),
     cmocka_unit_test(settings_tell_their_values_and_where_they_come_from),
     cmocka_unit_test(settings_of_what_does_not_exist_are_not_found),
     cmocka_unit_test(description_names_brokers_leaders_and_replicas),
