@@ -32,7 +32,6 @@ door_open(const struct door_options *options, struct door **ret, struct mr_err *
     struct gateway *gateway = &door->gateway;
     gateway->replies = replies_open(options->metrics);
     gateway->errands = errands_open(options->bus);
-    gateway->guard = guard_open();
     const char *access_log = options->access_log != NULL ? options->access_log : "off";
     door->connections = mr_metrics_cell(options->metrics, "millrace_gateway_connections", NULL);
     int delivery_ms = options->delivery_ms_max > 0 ? options->delivery_ms_max : DELIVERY_MS_DEFAULT;
@@ -48,12 +47,18 @@ door_open(const struct door_options *options, struct door **ret, struct mr_err *
         .metrics = options->metrics,
         .replies = gateway->replies,
     };
-    if (visits_open(access_log, options->metrics, &gateway->visits, err) != 0 ||
+    struct guard_options guard = {
+        .policy = options->policy, .again = route, .self = gateway, .metrics = options->metrics
+    };
+    if (guard_open(&guard, &gateway->guard, err) != 0 ||
+        visits_open(access_log, options->metrics, &gateway->visits, err) != 0 ||
         admit_open(&admit, &gateway->admit, err) != 0 ||
         mr_http_listen(options->host, options->port, &options->limits, route, gateway, &door->http,
                        err) != 0 ||
         mr_http_watch(door->http, admit_fd(gateway->admit), admit_reports, gateway->admit, err) !=
             0 ||
+        (guard_fd(gateway->guard) >= 0 && mr_http_watch(door->http, guard_fd(gateway->guard),
+                                                        guard_serve, gateway->guard, err) != 0) ||
         mr_http_watch(door->http, errands_fd(gateway->errands), errands_serve, gateway->errands,
                       err) != 0) {
         door_close(door);
@@ -95,6 +100,7 @@ door_step(struct door *door, int timeout_ms)
     if (now_ms >= door->background_next_ms) {
         door->background_next_ms = now_ms + BACKGROUND_EVERY_MS;
         count += admit_step(door->gateway.admit);
+        guard_step(door->gateway.guard);
         mr_set(door->connections, (int64_t)mr_http_open_connections(door->http));
     }
     return count;
@@ -106,6 +112,12 @@ door_drain(struct door *door, int timeout_ms)
     mr_http_drain(door->http);
     (void)door_step(door, timeout_ms);
     return mr_http_pending(door->http) == 0 && mr_http_open_connections(door->http) == 0;
+}
+
+int
+door_reload(struct door *door, struct mr_err *err)
+{
+    return guard_reload(door->gateway.guard, err);
 }
 
 bool
@@ -122,8 +134,10 @@ door_status(const struct door *door, struct mr_buf *ret_json)
 {
     mr_buf_printf(ret_json,
                   "{\"connections\":%zu,\"requests_waiting\":%zu,\"in_flight_bytes\":%zu,"
-                  "\"topics_less_durable_than_planned\":%zu}",
+                  "\"topics_less_durable_than_planned\":%zu,\"policy\":",
                   mr_http_open_connections(door->http), admit_waiting(door->gateway.admit),
                   admit_in_flight_bytes(door->gateway.admit),
                   topics_weak(admit_topics(door->gateway.admit)));
+    guard_status(door->gateway.guard, ret_json);
+    mr_buf_text(ret_json, "}");
 }

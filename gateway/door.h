@@ -22,6 +22,7 @@ struct door_options {
     int port; /* 0: a free one */
     struct mr_http_limits limits;
     const char *kinds;
+    const char *policy; /* file of principals (guard.h); NULL: all may do all */
     bool auto_topics;
     int linger_ms;
     int delivery_ms_max; /* 0: 10 s */
@@ -37,6 +38,7 @@ int door_port(const struct door *door);
 int door_step(struct door *door, int timeout_ms);
 /* No more connections; true when all requests have been answered. */
 bool door_drain(struct door *door, int timeout_ms);
+int door_reload(struct door *door, struct mr_err *err); /* the policy; on failure the old stays */
 bool door_ready(const struct door *door, char *ret_why, size_t size);
 void door_status(const struct door *door, struct mr_buf *ret_json);
 

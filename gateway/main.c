@@ -18,7 +18,7 @@ enum { STEP_MS = 100, HOST_BYTES = 256 };
 
 struct options {
     struct mr_service_options service;
-    const char *listen, *topics;
+    const char *listen, *topics, *policy;
     bool auto_topics, insecure;
     const char *access_log;
     int64_t linger_ms, in_flight_bytes, body_bytes_max, connections_max;
@@ -29,6 +29,9 @@ static const struct mr_opt options_table[] = {
       "Where clients post; beyond loopback only with --insecure. Port 0 takes a free one.", false },
     { "topics", MR_OPT_TEXT, offsetof(struct options, topics), "deploy/topics.json", 1, 4096, NULL,
       "File that says how topics are made and how durable they must be.", false },
+    { "policy", MR_OPT_TEXT, offsetof(struct options, policy), "", 0, 4096, NULL,
+      "File of principals, what they show and what they may do; none: everybody may do all.",
+      false },
     { "auto-topics", MR_OPT_BOOL, offsetof(struct options, auto_topics), "false", 0, 0, NULL,
       "Makes the topics of a known kind when a client first posts to one.", false },
     { "linger-ms", MR_OPT_MS, offsetof(struct options, linger_ms), "2ms", 0, 1000, NULL,
@@ -89,7 +92,14 @@ status(void *self, struct mr_buf *ret_json)
     door_status(p->door, ret_json);
 }
 
-static const struct mr_service_ops ops = { step, drain, NULL, ready, status, NULL };
+static int
+reload(void *self, struct mr_err *err)
+{
+    struct process *p = self;
+    return door_reload(p->door, err);
+}
+
+static const struct mr_service_ops ops = { step, drain, reload, ready, status, NULL };
 
 static bool
 is_loopback(const char *host)
@@ -136,6 +146,7 @@ open_parts(struct process *p, struct mr_service *service, struct mr_err *err)
                     .body_bytes_max = (size_t)options->body_bytes_max,
                     .body_bytes_total_max = (size_t)options->in_flight_bytes },
         .kinds = options->service.kinds,
+        .policy = options->policy,
         .auto_topics = options->auto_topics,
         .linger_ms = (int)options->linger_ms,
         .in_flight_bytes_max = options->in_flight_bytes,

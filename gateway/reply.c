@@ -31,6 +31,10 @@ const struct mr_metric gateway_metrics[] = {
       "Time from the whole request to its answer, for requests that posted events." },
     { "millrace_gateway_in_flight_bytes", MR_GAUGE, "",
       "Bytes of events that Kafka has not acknowledged yet." },
+    { "millrace_gateway_auth_total", MR_COUNTER, "method,outcome",
+      "Requests by how they showed who they are from, and whether they were let in." },
+    { "millrace_gateway_policy_broken", MR_GAUGE, "",
+      "1 while the policy file cannot be used and an older one is in force." },
     { "millrace_gateway_connections", MR_GAUGE, "", "Open client connections." },
 };
 const size_t gateway_metrics_count = MR_COUNT(gateway_metrics);

@@ -61,6 +61,11 @@ struct mr_slice mr_http_path(const struct mr_http_request *request);
 struct mr_slice mr_http_query(const struct mr_http_request *request); /* raw, without '?' */
 /* Value of a query parameter, decoded into the request's memory; data NULL: absent. */
 struct mr_slice mr_http_param(struct mr_http_request *request, const char *name);
+/* As it stands in the request line. */
+struct mr_slice mr_http_target(const struct mr_http_request *request);
+/* Header i of the request, in its order; false beyond the last. */
+bool mr_http_header_at(const struct mr_http_request *request, size_t i, struct mr_slice *ret_name,
+                       struct mr_slice *ret_value);
 /* Case-insensitive; several of one name come joined by ", "; data NULL: absent. */
 struct mr_slice mr_http_header(struct mr_http_request *request, const char *name);
 /* Content codings (gzip, deflate, zstd, at most two) are undone; others were answered 415. */
@@ -78,6 +83,8 @@ struct mr_http_reply {
     struct mr_slice body;     /* copied */
     bool close;
 };
+/* Adds header lines to whatever reply the request gets: complete lines ending in CRLF, copied. */
+void mr_http_reply_lines(struct mr_http_request *request, const char *lines);
 /* Consumes the request. A peer that has gone is fine. */
 void mr_http_reply(struct mr_http_request *request, const struct mr_http_reply *reply);
 

@@ -64,7 +64,8 @@ struct parsed {
     bool keep_alive;
     bool expects_continue;
     bool replied;
-    bool close; /* after this reply */
+    bool close;        /* after this reply */
+    const char *lines; /* for its reply, or NULL */
 };
 
 struct mr_http_request {

@@ -137,6 +137,25 @@ mr_http_header(struct mr_http_request *request, const char *name)
     return mr_slice(joined, size);
 }
 
+bool
+mr_http_header_at(const struct mr_http_request *request, size_t i, struct mr_slice *ret_name,
+                  struct mr_slice *ret_value)
+{
+    MR_ASSERT(request != NULL);
+    if (i >= request->headers_count)
+        return false;
+    *ret_name = request->headers[i].name;
+    *ret_value = request->headers[i].value;
+    return true;
+}
+
+struct mr_slice
+mr_http_target(const struct mr_http_request *request)
+{
+    MR_ASSERT(request != NULL);
+    return request->parsed.target;
+}
+
 struct mr_slice
 mr_http_method(const struct mr_http_request *request)
 {
@@ -263,6 +282,20 @@ put_length(struct mr_buf *out, size_t length)
 }
 
 void
+mr_http_reply_lines(struct mr_http_request *request, const char *lines)
+{
+    MR_ASSERT(request != NULL);
+    size_t size = strlen(lines);
+    MR_ASSERT(size >= 2 && memcmp(lines + size - 2, "\r\n", 2) == 0);
+    const char *before = request->parsed.lines != NULL ? request->parsed.lines : "";
+    size_t kept = strlen(before);
+    char *joined = mr_arena_alloc(&request->arena, kept + size + 1);
+    memcpy(joined, before, kept);
+    memcpy(joined + kept, lines, size + 1);
+    request->parsed.lines = joined;
+}
+
+void
 request_observe(struct mr_http_request *request, int status, size_t body_bytes)
 {
     const struct mr_http *http = request->conn->http;
@@ -290,6 +323,8 @@ request_reply(struct mr_http_request *request, const struct mr_http_reply *reply
         put_length(out, reply->body.size);
     if (reply->headers != NULL)
         mr_buf_text(out, reply->headers);
+    if (request->parsed.lines != NULL)
+        mr_buf_text(out, request->parsed.lines);
     if (request->parsed.close)
         mr_buf_text(out, "Connection: close\r\n");
     else if (request->parsed.is_old)

@@ -69,6 +69,7 @@ gate_open(struct gate *gate, const struct gate_wish *wish)
         .plan = gate->plan,
         .host = "127.0.0.1",
         .kinds = kinds,
+        .policy = wish->policy,
         .auto_topics = wish->auto_topics,
         .delivery_ms_max = wish->delivery_ms_max,
         .in_flight_bytes_max = wish->in_flight_bytes_max > 0 ? wish->in_flight_bytes_max : 24 << 20,

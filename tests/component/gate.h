@@ -31,6 +31,7 @@ struct gate_wish {               /* 0: the default in brackets */
     int64_t in_flight_bytes_max; /* [24 MiB] */
     int delivery_ms_max;
     bool auto_topics;
+    const char *policy;     /* file; NULL: none */
     const char *access_log; /* [off] */
     const char *topic;      /* made beforehand, with its others; NULL: none */
 };
