@@ -22,6 +22,7 @@ static struct mr_field fields[] = {
     { "contract_version", MR_TYPE_INTEGER, false },
     { "received_at", MR_TYPE_TIMESTAMP, false },
     { "dead_at", MR_TYPE_TIMESTAMP, false },
+    { "traceparent", MR_TYPE_STRING, false }, /* last: older tables lack it */
 };
 
 const struct mr_schema *
@@ -47,6 +48,15 @@ put_event_id(struct mr_columns *to, size_t *column, const Millrace__V1__Provenan
     }
     mr_hex(provenance->event_id.data, provenance->event_id.len, hex);
     put_text(to, column, hex);
+}
+
+static void
+put_trace(struct mr_columns *to, size_t *column, const Millrace__V1__Provenance *provenance)
+{
+    if (provenance != NULL && provenance->traceparent[0] != '\0')
+        put_text(to, column, provenance->traceparent);
+    else
+        mr_columns_null(to, (*column)++);
 }
 
 static const char *
@@ -89,6 +99,7 @@ mr_letter_decode(struct mr_slice packed, struct mr_columns *to, struct mr_err *e
         mr_columns_int(to, column, letter->provenance->received_us);
     column++;
     mr_columns_int(to, column++, letter->dead_us);
+    put_trace(to, &column, letter->provenance);
     MR_ASSERT(column == MR_COUNT(fields));
     mr_columns_end_row(to);
     millrace__v1__dead_letter__free_unpacked(letter, NULL);

@@ -10,7 +10,8 @@
 #include "columns/columns.h"
 
 /* event_id kind stage code field rule value reason string, original binary, topic string, partition
- * integer, offset long, contract_version integer, received_at dead_at timestamp. */
+ * integer, offset long, contract_version integer, received_at dead_at timestamp,
+ * traceparent string. */
 const struct mr_schema *mr_letter_schema(void);
 /* Appends one packed millrace.v1.DeadLetter as a row. CORRUPT: it is none (nothing is appended). */
 int mr_letter_decode(struct mr_slice packed, struct mr_columns *to, struct mr_err *err);

@@ -73,8 +73,13 @@ put_millrace(struct mr_buf *to, const struct mr_snapshot *snapshot, const char *
         mr_buf_printf(to, "%s\"%s/%d\":{\"topic_id\":\"%s\",\"from\":%lld,\"next\":%lld,",
                       i > 0 ? "," : "", r->topic, (int)r->partition, r->topic_id,
                       (long long)r->from, (long long)r->next);
-        mr_buf_printf(to, "\"good\":%lld,\"repeated\":%lld}", (long long)r->good,
+        mr_buf_printf(to, "\"good\":%lld,\"repeated\":%lld", (long long)r->good,
                       (long long)r->repeated);
+        if (r->traces != NULL) {
+            mr_buf_text(to, ",\"traces\":");
+            mr_buf_json(to, mr_slice_text(r->traces));
+        }
+        mr_buf_text(to, "}");
     }
     mr_buf_text(to, "},\"totals\":{");
     const char *comma = "";

@@ -75,6 +75,7 @@ struct mr_table_range {
     int64_t from; /* must equal the snapshot's next (or have none there: first commit of it) */
     int64_t next;
     int64_t good, repeated;
+    const char *traces; /* for commitInfo: trace ids of these records; NULL: none */
 };
 struct mr_table_new_file {
     const char *local_path; /* made by mr_sql_write_parquet with the expected schema */

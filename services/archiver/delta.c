@@ -66,9 +66,26 @@ range_of(struct delta_batch *batch, const struct mr_part *part, int64_t from)
     return batch->ranges_count++;
 }
 
+/* W3C Trace Context: version "-" trace-id "-" parent-id "-" flags; bit 0: sampled. */
+static void
+note_trace(struct delta_range *range, const char *traceparent)
+{
+    enum { TEXT = 55, ID_AT = 3 };
+    size_t used = strlen(range->traces);
+    if (traceparent == NULL || strlen(traceparent) != TEXT ||
+        strchr("13579bdf", traceparent[TEXT - 1]) == NULL)
+        return;
+    const char *last = range->traces + (used > DELTA_TRACE_TEXT ? used - DELTA_TRACE_TEXT : 0);
+    if (memcmp(last, traceparent + ID_AT, DELTA_TRACE_TEXT) == 0 ||
+        used + 1 + DELTA_TRACE_TEXT >= sizeof(range->traces))
+        return;
+    (void)snprintf(range->traces + used, sizeof(range->traces) - used, "%s%.*s",
+                   used > 0 ? "," : "", DELTA_TRACE_TEXT, traceparent + ID_AT);
+}
+
 static int
 put_event(struct delta_batch *batch, const struct mr_record *record, struct mr_arena *arena,
-          struct mr_err *err)
+          const char **ret_trace, struct mr_err *err)
 {
     ProtobufCAllocator allocator;
     mr_arena_protobuf(arena, &allocator);
@@ -81,6 +98,7 @@ put_event(struct delta_batch *batch, const struct mr_record *record, struct mr_a
         return mr_fail(err, MR_E(UNSUPPORTED), MR_RETRY,
                        "the record is of contract version %u of kind %s, this process has %u",
                        event->contract_version, batch->kind->name, batch->kind->version);
+    *ret_trace = event->provenance != NULL ? event->provenance->traceparent : NULL;
     return mr_contract_decode(batch->kind, MR_OUTPUT,
                               mr_slice(event->record.data, event->record.len), batch->rows, err);
 }
@@ -91,7 +109,8 @@ delta_batch_put(struct delta_batch *batch, const struct mr_part *part, int64_t f
 {
     if (record->value.data == NULL)
         return mr_fail(err, MR_E(CORRUPT), MR_FATAL, "the record has no value");
-    int code = batch->kind != NULL ? put_event(batch, record, arena, err)
+    const char *trace = NULL;
+    int code = batch->kind != NULL ? put_event(batch, record, arena, &trace, err)
                                    : mr_letter_decode(record->value, batch->rows, err);
     if (code != 0)
         return mr_fail_in(err, "topic %s part %d offset %lld", part->topic, (int)part->partition,
@@ -104,6 +123,7 @@ delta_batch_put(struct delta_batch *batch, const struct mr_part *part, int64_t f
     batch->owner[batch->rows->rows - 1] = (uint16_t)index;
     batch->ranges[index].next = record->offset + 1;
     batch->ranges[index].rows++;
+    note_trace(&batch->ranges[index], trace);
     batch->work.records++;
     return 0;
 }
@@ -230,14 +250,16 @@ append(struct attempt *attempt, const struct mr_table_new_file *file, struct mr_
         const struct delta_range *range = &batch->ranges[i];
         keeper_app_id(attempt->keeper, &range->part, names[i].app);
         mr_hex(range->part.topic_id, MR_TOPIC_ID_BYTES, names[i].topic_id);
-        ranges[i] = (struct mr_table_range){ .app_id = names[i].app,
-                                             .topic = range->part.topic,
-                                             .partition = range->part.partition,
-                                             .topic_id = names[i].topic_id,
-                                             .from = range->from,
-                                             .next = range->next,
-                                             .good = range->good,
-                                             .repeated = range->repeated };
+        ranges[i] =
+            (struct mr_table_range){ .app_id = names[i].app,
+                                     .topic = range->part.topic,
+                                     .partition = range->part.partition,
+                                     .topic_id = names[i].topic_id,
+                                     .from = range->from,
+                                     .next = range->next,
+                                     .good = range->good,
+                                     .repeated = range->repeated,
+                                     .traces = range->traces[0] != '\0' ? range->traces : NULL };
     }
     return mr_table_append(attempt->entry->table, ranges, count, file, file != NULL ? 1 : 0,
                            !attempt->joins, err);

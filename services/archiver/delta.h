@@ -9,13 +9,19 @@
 #include "names/names.h"
 #include "work.h"
 
-enum { DELTA_CONFLICTS_MAX = 20 };
+enum {
+    DELTA_CONFLICTS_MAX = 20,
+    DELTA_TRACE_TEXT = 32,
+    DELTA_TRACES_MAX = 16, /* named for each partition of a commit */
+};
 
 /* One partition in a batch. */
 struct delta_range {
     struct mr_part part;
     int64_t from, next, rows;
     int64_t good, repeated; /* after the work */
+    /* Trace ids of those records whose client samples their trace, with commas between. */
+    char traces[DELTA_TRACES_MAX * (DELTA_TRACE_TEXT + 1)];
 };
 
 struct delta_batch {

@@ -226,6 +226,11 @@ bench_event(struct bench *b, const char *topic, int32_t partition, const struct 
     mr_buf_init(&record, 1 << 20);
     BENCH_OK(mr_contract_encode(kind, rows, row, &record, &oops));
     Millrace__V1__Event event = MILLRACE__V1__EVENT__INIT;
+    Millrace__V1__Provenance provenance = MILLRACE__V1__PROVENANCE__INIT;
+    if (b->trace != NULL) {
+        provenance.traceparent = (char *)(uintptr_t)b->trace;
+        event.provenance = &provenance;
+    }
     event.kind = (char *)(uintptr_t)kind->name;
     event.contract_version = version;
     event.record = (ProtobufCBinaryData){ record.size, (uint8_t *)record.data };
@@ -271,6 +276,11 @@ bench_letter(struct bench *b, const char *topic, int32_t partition, const char *
     (void)snprintf(from, sizeof(from), "t.%s", kind);
     origin.topic = from;
     origin.offset = 7;
+    Millrace__V1__Provenance provenance = MILLRACE__V1__PROVENANCE__INIT;
+    if (b->trace != NULL) {
+        provenance.traceparent = (char *)(uintptr_t)b->trace;
+        letter.provenance = &provenance;
+    }
     letter.origin = &origin;
     letter.kind = (char *)(uintptr_t)kind;
     letter.stage = stage;

@@ -20,6 +20,7 @@ struct bench {
     struct archive_rotation raw, table;
     int64_t held_bytes_max;
     const char *kinds;
+    const char *trace; /* of the events and letters that are put from now on; NULL: none */
 };
 
 int bench_open(void **state);

@@ -206,6 +206,52 @@ dead_letters_of_all_kinds_meet_in_one_table(void **state)
     archive_close(archive);
 }
 
+/* What a commit says of the traces of its records; "" for nothing. The caller frees it. */
+static char *
+traces_of(struct bench *b, int version)
+{
+    MR_CLEANUP(mr_buf_fini) struct mr_buf body;
+    MR_CLEANUP(mr_freep)
+    char *key = mr_printf("tables/%s/_delta_log/%020d.json", TABLE, version);
+    mr_buf_init(&body, 1 << 20);
+    BENCH_OK(mr_store_get(b->store, key, &body, NULL, &oops));
+    const char *at = strstr(body.data, "\"traces\":\"");
+    return at != NULL ? mr_strndup(at + 10, strcspn(at + 10, "\"")) : mr_strdup("");
+}
+
+static void
+a_sampled_trace_can_be_found_at_the_table(void **state)
+{
+    struct bench *b = *state;
+    bench_topic(b, CLEAN, 1);
+    bench_topic(b, "t.pin.dead", 1);
+    struct archive *archive = bench_archive(b, NULL);
+    b->trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    bench_pin(b, CLEAN, 0, 1, "sampled");
+    bench_pin(b, CLEAN, 0, 2, "in the same request");
+    bench_letter(b, "t.pin.dead", 0, "pin", "one");
+    b->trace = "00-11111111111111111111111111111111-b7ad6b7169203331-00";
+    bench_pin(b, CLEAN, 0, 3, "not sampled");
+    b->trace = "00-22222222222222222222222222222222-b7ad6b7169203331-03";
+    bench_pin(b, CLEAN, 0, 4, "sampled");
+    bench_settle(archive);
+    MR_CLEANUP(mr_freep) char *first = traces_of(b, 1);
+    assert_string_equal(first, "0af7651916cd43dd8448eb211c80319c,22222222222222222222222222222222");
+    MR_CLEANUP(mr_freep) char *row = bench_rows(b, "t_dead_table", "SELECT traceparent FROM t");
+    assert_string_equal(row, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+
+    for (int i = 0; i < DELTA_TRACES_MAX + 3; i++) {
+        char trace[64];
+        (void)snprintf(trace, sizeof(trace), "00-%032x-b7ad6b7169203331-01", i + 1);
+        b->trace = trace;
+        bench_pin(b, CLEAN, 0, 10 + i, "many");
+    }
+    bench_settle(archive);
+    MR_CLEANUP(mr_freep) char *second = traces_of(b, 2);
+    assert_int_equal(strlen(second), DELTA_TRACES_MAX * (DELTA_TRACE_TEXT + 1) - 1);
+    archive_close(archive);
+}
+
 static void
 markers_between_events_keep_the_chain_whole(void **state)
 {
@@ -349,6 +395,7 @@ archiver_table_tests(void)
         ON_BENCH(batch_that_somebody_else_has_committed_is_dropped),
         ON_BENCH(start_is_the_tables_txn_not_the_groups_offset),
         ON_BENCH(dead_letters_of_all_kinds_meet_in_one_table),
+        ON_BENCH(a_sampled_trace_can_be_found_at_the_table),
         ON_BENCH(markers_between_events_keep_the_chain_whole),
         ON_BENCH(newer_contract_stops_its_partition_only),
         ON_BENCH(partition_flows_on_when_its_contract_has_come),

@@ -87,8 +87,8 @@ fixture_append(struct fixture *f, struct mr_table *table, int64_t from, int64_t 
     struct mr_err why = { 0 };
     if (mr_sql_write_parquet(f->sql, select, &fixture_schema, path, &stats, &why) != 0)
         fail_msg("%s", why.text);
-    const struct mr_table_range range = { FIXTURE_APP, "a.pin.clean", 0,           "00ff",
-                                          from,        next,          next - from, 0 };
+    const struct mr_table_range range = { FIXTURE_APP, "a.pin.clean", 0, "00ff", from,
+                                          next,        next - from,   0, NULL };
     const struct mr_table_new_file file = { path, &stats };
     int code = mr_table_append(table, &range, 1, &file, 1, true, err);
     free(stats.columns);

@@ -208,8 +208,8 @@ partition_that_stands_twice_in_an_append_is_refused(void **state)
     struct mr_err err = { 0 };
     struct mr_table *table = fixture_table(f, true);
     const struct mr_table_range ranges[] = {
-        { FIXTURE_APP, "a.pin.clean", 0, "00ff", 0, 5, 0, 5 },
-        { FIXTURE_APP, "a.pin.clean", 0, "00ff", 5, 9, 0, 4 },
+        { FIXTURE_APP, "a.pin.clean", 0, "00ff", 0, 5, 0, 5, NULL },
+        { FIXTURE_APP, "a.pin.clean", 0, "00ff", 5, 9, 0, 4, NULL },
     };
     assert_int_equal(mr_table_append(table, ranges, 2, NULL, 0, true, &err), MR_E(INVALID));
     assert_int_equal(mr_table_version(table), 0);
@@ -224,7 +224,7 @@ commit_without_rows_moves_the_partitions_it_names_only(void **state)
     struct mr_table *table = fixture_table(f, true);
     assert_int_equal(fixture_append(f, table, 0, 10, &err), 0);
     const struct mr_table_range other = {
-        "millrace/C/T/a.pin.clean/1", "a.pin.clean", 1, "00ff", 0, 7, 0, 7
+        "millrace/C/T/a.pin.clean/1", "a.pin.clean", 1, "00ff", 0, 7, 0, 7, NULL
     };
     assert_int_equal(mr_table_append(table, &other, 1, NULL, 0, false, &err), 0);
 
@@ -412,7 +412,9 @@ new_column_is_added_by_the_next_append(void **state)
     assert_int_equal(mr_sql_write_parquet(f->sql, "SELECT 10 AS id, ['a'] AS tags, 'x' AS name",
                                           &schema, path, &stats, &err),
                      0);
-    const struct mr_table_range range = { FIXTURE_APP, "a.pin.clean", 0, "00ff", 10, 11, 1, 0 };
+    const struct mr_table_range range = {
+        FIXTURE_APP, "a.pin.clean", 0, "00ff", 10, 11, 1, 0, NULL
+    };
     const struct mr_table_new_file file = { path, &stats };
     assert_int_equal(mr_table_append(table, &range, 1, &file, 1, true, &err), 0);
     free(stats.columns);
