@@ -8,6 +8,7 @@
 #include "gateway/call.h"
 #include "gateway/routes.h"
 #include "gateway/visit.h"
+#include "log/log.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,13 +16,14 @@
 enum {
     DELIVERY_MS_DEFAULT = 10000,
     BACKGROUND_EVERY_MS = 20, /* topics and deadlines need not be looked at more often */
+    CERTIFICATES_EVERY_MS = 1000,
 };
 
 struct door {
     struct mr_http *http;
     struct gateway gateway;
     struct mr_cell *connections;
-    int64_t background_next_ms;
+    int64_t background_next_ms, certificates_next_ms;
 };
 
 int
@@ -50,11 +52,18 @@ door_open(const struct door_options *options, struct door **ret, struct mr_err *
     struct guard_options guard = {
         .policy = options->policy, .again = route, .self = gateway, .metrics = options->metrics
     };
+    struct mr_http_options http = {
+        .host = options->host,
+        .port = options->port,
+        .limits = options->limits,
+        .tls = options->tls,
+        .handler = route,
+        .self = gateway,
+    };
     if (guard_open(&guard, &gateway->guard, err) != 0 ||
         visits_open(access_log, options->metrics, &gateway->visits, err) != 0 ||
         admit_open(&admit, &gateway->admit, err) != 0 ||
-        mr_http_listen(options->host, options->port, &options->limits, route, gateway, &door->http,
-                       err) != 0 ||
+        mr_http_listen(&http, &door->http, err) != 0 ||
         mr_http_watch(door->http, admit_fd(gateway->admit), admit_reports, gateway->admit, err) !=
             0 ||
         (guard_fd(gateway->guard) >= 0 && mr_http_watch(door->http, guard_fd(gateway->guard),
@@ -90,6 +99,22 @@ door_port(const struct door *door)
     return mr_http_port(door->http);
 }
 
+/* Looks at the files of TLS: whoever renews them need not tell us. */
+static void
+renew_certificates(struct door *door, int64_t now_ms)
+{
+    struct mr_err err = { 0 };
+    if (now_ms < door->certificates_next_ms)
+        return;
+    door->certificates_next_ms = now_ms + CERTIFICATES_EVERY_MS;
+    if (!mr_http_tls_changed(door->http))
+        return;
+    if (mr_http_tls_reload(door->http, &err) != 0)
+        mr_log_err(MR_LOG_ERROR, "certificates-refused", &err, "");
+    else
+        mr_log(MR_LOG_INFO, "certificates-renewed", "%s", "");
+}
+
 int
 door_step(struct door *door, int timeout_ms)
 {
@@ -101,6 +126,7 @@ door_step(struct door *door, int timeout_ms)
         door->background_next_ms = now_ms + BACKGROUND_EVERY_MS;
         count += admit_step(door->gateway.admit);
         guard_step(door->gateway.guard);
+        renew_certificates(door, now_ms);
         mr_set(door->connections, (int64_t)mr_http_open_connections(door->http));
     }
     return count;
@@ -117,7 +143,9 @@ door_drain(struct door *door, int timeout_ms)
 int
 door_reload(struct door *door, struct mr_err *err)
 {
-    return guard_reload(door->gateway.guard, err);
+    (void)mr_http_tls_reload(door->http, err);
+    (void)guard_reload(door->gateway.guard, err);
+    return err->code;
 }
 
 bool

@@ -21,6 +21,7 @@ struct door_options {
     const char *host;
     int port; /* 0: a free one */
     struct mr_http_limits limits;
+    struct mr_http_tls tls;
     const char *kinds;
     const char *policy; /* file of principals (guard.h); NULL: all may do all */
     bool auto_topics;
@@ -38,7 +39,8 @@ int door_port(const struct door *door);
 int door_step(struct door *door, int timeout_ms);
 /* No more connections; true when all requests have been answered. */
 bool door_drain(struct door *door, int timeout_ms);
-int door_reload(struct door *door, struct mr_err *err); /* the policy; on failure the old stays */
+/* The certificates and the policy; of what fails the old stays. */
+int door_reload(struct door *door, struct mr_err *err);
 bool door_ready(const struct door *door, char *ret_why, size_t size);
 void door_status(const struct door *door, struct mr_buf *ret_json);
 

@@ -3,11 +3,9 @@
  * the raw topics as they are, and answers when Kafka has stored them on all in-sync replicas.
  */
 #include "bus/bus.h"
-#include "conf/conf.h"
-#include "gateway/door.h"
+#include "gateway/options.h"
 #include "gateway/reply.h"
 #include "log/log.h"
-#include "service/service.h"
 #include "topics/topics.h"
 
 #include <arpa/inet.h>
@@ -15,14 +13,6 @@
 static const char name[] = "millrace-gateway";
 
 enum { STEP_MS = 100, HOST_BYTES = 256 };
-
-struct options {
-    struct mr_service_options service;
-    const char *listen, *topics, *policy;
-    bool auto_topics, insecure;
-    const char *access_log;
-    int64_t linger_ms, in_flight_bytes, body_bytes_max, connections_max;
-};
 
 static const struct mr_opt options_table[] = {
     { "listen", MR_OPT_ADDR, offsetof(struct options, listen), "127.0.0.1:8082", 0, 0, NULL,
@@ -39,10 +29,6 @@ static const struct mr_opt options_table[] = {
     { "in-flight-bytes", MR_OPT_BYTES, offsetof(struct options, in_flight_bytes), "24M",
       1024 * 1024, (int64_t)4 << 30, NULL,
       "Bytes of events without Kafka's acknowledgement; beyond it clients get 503.", false },
-    { "body-bytes-max", MR_OPT_BYTES, offsetof(struct options, body_bytes_max), "16M", 1024,
-      (int64_t)1 << 30, NULL, "Size of one request body; beyond it clients get 413.", false },
-    { "connections-max", MR_OPT_INT, offsetof(struct options, connections_max), "4096", 1, 1000000,
-      NULL, "Open client connections; beyond it clients get 503.", false },
     { "access-log", MR_OPT_TEXT, offsetof(struct options, access_log), "errors", 1, 16, NULL,
       "Requests that get a line in the log: off, errors (answered 400 and above), all, or a number "
       "N: each Nth, and all answered 500 and above.",
@@ -118,10 +104,6 @@ check_options(const struct options *options, const char *host, struct mr_err *er
                        "--listen %s is beyond loopback, and there is no authentication: add "
                        "--insecure if others may post",
                        options->listen);
-    if (options->body_bytes_max > options->in_flight_bytes)
-        return mr_fail(err, MR_E(INVALID), MR_FATAL,
-                       "--body-bytes-max %lld is above --in-flight-bytes %lld",
-                       (long long)options->body_bytes_max, (long long)options->in_flight_bytes);
     return 0;
 }
 
@@ -142,9 +124,6 @@ open_parts(struct process *p, struct mr_service *service, struct mr_err *err)
         .plan = p->plan,
         .host = host,
         .port = port,
-        .limits = { .connections_max = (size_t)options->connections_max,
-                    .body_bytes_max = (size_t)options->body_bytes_max,
-                    .body_bytes_total_max = (size_t)options->in_flight_bytes },
         .kinds = options->service.kinds,
         .policy = options->policy,
         .auto_topics = options->auto_topics,
@@ -153,9 +132,10 @@ open_parts(struct process *p, struct mr_service *service, struct mr_err *err)
         .access_log = options->access_log,
         .metrics = mr_service_metrics(service),
     };
-    if (door_open(&door, &p->door, err) != 0)
+    if (options_apply(options, &door, err) != 0 || door_open(&door, &p->door, err) != 0)
         return err->code;
-    mr_log(MR_LOG_INFO, "listening", " address=%s:%d", host, door_port(p->door));
+    mr_log(MR_LOG_INFO, "listening", " address=%s:%d tls=%s", host, door_port(p->door),
+           door.tls.cert != NULL ? "true" : "false");
     return 0;
 }
 
@@ -170,7 +150,7 @@ main(int argc, char **argv)
     const struct mr_conf conf = { .process = name,
                                   .summary = "Takes events over HTTP and answers when Kafka has "
                                              "stored them.",
-                                  .tables = { mr_service_opts, options_table, NULL },
+                                  .tables = { mr_service_opts, options_table, options_http, NULL },
                                   .metrics = tables,
                                   .metrics_counts = counts };
 

@@ -19,16 +19,22 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* The two places where TLS goes underneath. */
+const char conn_too_many[] = "too many connections";
+
+/* Whoever lingers only waits for the end, which needs no key. */
 static ssize_t
 receive_bytes(struct conn *conn, void *room, size_t size)
 {
+    if (conn->ssl != NULL && !conn->lingering)
+        return tls_receive(conn, room, size);
     return recv(conn->fd, room, size, MSG_DONTWAIT);
 }
 
 static ssize_t
 send_bytes(struct conn *conn, struct iovec *pieces, size_t count)
 {
+    if (conn->ssl != NULL)
+        return tls_send(conn, pieces, count);
     struct msghdr message = { .msg_iov = pieces, .msg_iovlen = count };
     return sendmsg(conn->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
@@ -66,7 +72,8 @@ conn_open(struct mr_http *http, int fd, const struct sockaddr_storage *address)
     http->conns = conn;
     http->open++;
     struct epoll_event event = { .events = conn->events, .data.ptr = conn };
-    if (epoll_ctl(http->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0)
+    if (epoll_ctl(http->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0 ||
+        (http->tls != NULL && !tls_start(conn)))
         conn_close(conn);
     else
         timer_update(conn);
@@ -118,6 +125,9 @@ conn_close(struct conn *conn)
     if (conn->fd < 0)
         return;
     timer_drop(conn);
+    if (!conn->lingering)
+        tls_say_end(conn);
+    tls_stop(conn);
     (void)close(conn->fd);
     conn->fd = -1;
     conn->phase = PHASE_STOP;
@@ -148,6 +158,7 @@ conn_free(struct conn *conn)
         conn->http->conns = conn->next;
     if (conn->next != NULL)
         conn->next->prev = conn->prev;
+    free(conn->client_name);
     free(conn);
 }
 
@@ -310,6 +321,56 @@ end_of_input(struct conn *conn)
         conn_close(conn);
 }
 
+static void
+finish(struct conn *conn)
+{
+    tls_say_end(conn);
+    if (!conn->linger || shutdown(conn->fd, SHUT_WR) != 0) {
+        conn_close(conn);
+        return;
+    }
+    conn->lingering = true;
+    conn->blocked = false;
+}
+
+/* True when requests may come. */
+static bool
+shake_hands(struct conn *conn)
+{
+    switch (tls_handshake(conn)) {
+    case TLS_DONE:
+        if (conn->is_extra)
+            conn_refuse(conn, 503, conn_too_many);
+        return !conn->is_extra;
+    case TLS_PLAIN:
+        tls_stop(conn);
+        conn_refuse(conn, 400, "this port speaks TLS: the address begins with https");
+        return false;
+    case TLS_FAILED:
+        tls_stop(conn);
+        conn->phase = PHASE_STOP;
+        conn->linger = true; /* for the alert that says why */
+        finish(conn);
+        return false;
+    case TLS_AGAIN:
+        break;
+    }
+    return false;
+}
+
+static void
+read_some(struct conn *conn)
+{
+    conn_dirty(conn);
+    if (conn->handshaking && !shake_hands(conn))
+        return;
+    ssize_t count = receive(conn);
+    if (count == 0)
+        end_of_input(conn);
+    else if (count < 0 && errno != EAGAIN && errno != EINTR)
+        conn_close(conn);
+}
+
 void
 conn_ready(struct conn *conn, uint32_t events)
 {
@@ -319,34 +380,40 @@ conn_ready(struct conn *conn, uint32_t events)
         conn_close(conn);
         return;
     }
-    conn_dirty(conn);
-    if ((events & EPOLLOUT) != 0)
+    bool is_readable = (events & EPOLLIN) != 0;
+    if ((events & EPOLLOUT) != 0) {
         conn->blocked = false;
-    if ((events & EPOLLIN) == 0)
-        return;
-    ssize_t count = receive(conn);
-    if (count == 0)
-        end_of_input(conn);
-    else if (count < 0 && errno != EAGAIN && errno != EINTR)
-        conn_close(conn);
+        is_readable |= conn->ssl_wants_write;
+    }
+    conn_dirty(conn);
+    if (is_readable)
+        read_some(conn);
 }
 
-static void
-finish(struct conn *conn)
+/* What may leave now, oldest first. */
+static size_t
+gather(struct conn *conn, struct iovec pieces[IOVECS_MAX])
 {
-    if (!conn->linger || shutdown(conn->fd, SHUT_WR) != 0) {
-        conn_close(conn);
-        return;
+    size_t count = 0, skip = conn->sent;
+    if (conn->interim > 0)
+        pieces[count++] =
+            (struct iovec){ (char *)request_continue + strlen(request_continue) - conn->interim,
+                            conn->interim };
+    for (struct mr_http_request *at = conn->first;
+         at != NULL && at->parsed.replied && count < IOVECS_MAX; at = at->next) {
+        pieces[count++] = (struct iovec){ at->out.data + skip, at->out.size - skip };
+        skip = 0;
     }
-    conn->lingering = true;
-    conn->blocked = false;
+    return count;
 }
 
 /* Drops what has left; true when the connection ends behind a reply. */
 static bool
 advance(struct conn *conn, size_t bytes)
 {
-    conn->sent += bytes;
+    size_t interim = bytes < conn->interim ? bytes : conn->interim;
+    conn->interim -= interim;
+    conn->sent += bytes - interim;
     while (conn->first != NULL && conn->first->parsed.replied &&
            conn->sent >= conn->first->out.size) {
         bool is_last = conn->first->parsed.close;
@@ -363,14 +430,9 @@ flush(struct conn *conn)
 {
     while (!conn->blocked && !conn->lingering) {
         struct iovec pieces[IOVECS_MAX];
-        size_t count = 0;
-        for (struct mr_http_request *at = conn->first;
-             at != NULL && at->parsed.replied && count < IOVECS_MAX; at = at->next)
-            pieces[count++] = (struct iovec){ at->out.data, at->out.size };
+        size_t count = gather(conn, pieces);
         if (count == 0)
             return;
-        pieces[0].iov_base = (char *)pieces[0].iov_base + conn->sent;
-        pieces[0].iov_len -= conn->sent;
         ssize_t sent = send_bytes(conn, pieces, count);
         if (sent < 0 && errno == EINTR)
             continue;
@@ -397,17 +459,24 @@ invite_body(struct conn *conn)
     if (request == NULL || !request->parsed.expects_continue || conn->pending > 0 || conn->blocked)
         return;
     request->parsed.expects_continue = false;
-    struct iovec piece = { (char *)request_continue, strlen(request_continue) };
-    (void)send_bytes(conn, &piece, 1); /* a failure shows at the next call */
+    conn->interim = strlen(request_continue);
+    flush(conn);
+}
+
+static bool
+wants_input(const struct conn *conn)
+{
+    bool has_room = conn->reading != NULL || conn->pending < conn->http->limits.pipeline_max;
+    return conn->lingering ||
+           (conn->phase != PHASE_STOP && !conn->blocked && conn->rest.size == 0 && has_room);
 }
 
 static void
 watch_again(struct conn *conn)
 {
-    bool has_room = conn->reading != NULL || conn->pending < conn->http->limits.pipeline_max;
-    bool wants_input = conn->lingering || (conn->phase != PHASE_STOP && !conn->blocked &&
-                                           conn->rest.size == 0 && has_room);
-    uint32_t events = (wants_input ? EPOLLIN : 0) | (conn->blocked ? EPOLLOUT : 0);
+    uint32_t events = conn->blocked || conn->ssl_wants_write ? EPOLLOUT : 0;
+    if (wants_input(conn) && !conn->ssl_wants_write)
+        events |= EPOLLIN;
     if (events == conn->events)
         return;
     conn->events = events;
@@ -436,11 +505,17 @@ conn_settle(struct conn *conn)
     if (conn->rest.size == 0)
         mr_buf_fini(&conn->rest);
     invite_body(conn);
+    if (conn->fd < 0)
+        return;
     bool is_idle = conn->reading == NULL && conn->pending == 0 && conn->rest.size == 0;
     if (is_idle && !conn->lingering && (conn->phase == PHASE_STOP || conn->http->draining)) {
         conn_close(conn);
         return;
     }
+    if (conn->ssl_buffered && wants_input(conn))
+        read_some(conn);
+    if (conn->fd < 0)
+        return;
     watch_again(conn);
     timer_update(conn);
 }

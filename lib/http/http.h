@@ -32,11 +32,30 @@ struct mr_http_limits {          /* 0: the default in brackets */
     int write_ms_max;            /* [30000] a reader that does not read: closed */
 };
 
+/* PEM files; cert NULL: plain HTTP. TLS 1.2 and 1.3. The process must ignore SIGPIPE. */
+struct mr_http_tls {
+    const char *cert, *key; /* the chain, its own certificate first; without a passphrase */
+    const char *client_ca;  /* NULL: clients are not asked for a certificate */
+    bool client_required;   /* else one that is shown must be good, and none is fine */
+};
+
 /* The handler must reply, now or later. The request's memory is valid until then. */
 typedef void mr_http_handler(void *self, struct mr_http_request *request);
 
-int mr_http_listen(const char *host, int port, const struct mr_http_limits *limits,
-                   mr_http_handler *handler, void *self, struct mr_http **ret, struct mr_err *err);
+struct mr_http_options {
+    const char *host;
+    int port; /* 0: a free one */
+    struct mr_http_limits limits;
+    struct mr_http_tls tls;
+    mr_http_handler *handler;
+    void *self;
+};
+int mr_http_listen(const struct mr_http_options *options, struct mr_http **ret, struct mr_err *err);
+/* Reads the files of TLS again. New connections get what they say now, old ones live on; on failure
+ * all stays as it was. Nothing to do without TLS. */
+int mr_http_tls_reload(struct mr_http *http, struct mr_err *err);
+/* True when a file is not the one that was last read, well or not. */
+bool mr_http_tls_changed(const struct mr_http *http);
 int mr_http_port(const struct mr_http *http); /* the real one when 0 was asked for */
 /* Serves what is ready, waiting up to timeout_ms for the first of it. Count of events. */
 int mr_http_poll(struct mr_http *http, int timeout_ms);
@@ -70,6 +89,11 @@ bool mr_http_header_at(const struct mr_http_request *request, size_t i, struct m
 struct mr_slice mr_http_header(struct mr_http_request *request, const char *name);
 /* Content codings (gzip, deflate, zstd, at most two) are undone; others were answered 415. */
 struct mr_slice mr_http_body(const struct mr_http_request *request);
+bool mr_http_is_tls(const struct mr_http_request *request);
+/* Who the verified client certificate names: its first URI, else its first DNS name (subject
+ * alternative names), else its subject's common name. NULL: no certificate, or no such name of at
+ * most 255 bytes without control characters. */
+const char *mr_http_client_name(const struct mr_http_request *request);
 const char *mr_http_peer(const struct mr_http_request *request); /* "127.0.0.1:4711" */
 /* Memory that lives as long as the request. */
 struct mr_arena *mr_http_arena(struct mr_http_request *request);

@@ -8,6 +8,7 @@
  *   head.c     the header: raw checks, llhttp, the checks that llhttp leaves to us
  *   target.c   request target to path, query and parameters
  *   request.c  what the handler sees; replies
+ *   tls.c      TLS below conn.c
  *   coding.c   gzip, deflate and zstd undone
  */
 #ifndef MR_HTTP_PRIVATE_H
@@ -16,7 +17,9 @@
 #include "http/http.h"
 
 #include <llhttp.h>
+#include <openssl/types.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 enum {
     SCRATCH_BYTES = 64 * 1024,       /* one read */
@@ -31,6 +34,7 @@ enum {
     REFUSALS_MAX = 64, /* connections beyond the limit that still get a 503 */
     LINGER_MS = 2000,  /* for the peer to read a refusal before the reset */
     PEER_TEXT = 72,
+    CLIENT_NAME_BYTES_MAX = 255,
 };
 
 enum source { SOURCE_LISTENER, SOURCE_CONN, SOURCE_WATCH }; /* first member of what epoll names */
@@ -89,12 +93,20 @@ struct conn {
     struct mr_http_request *first, *last; /* handed out or replied to, oldest first */
     size_t pending;                       /* length of that list */
     size_t left;                          /* of the body */
+    size_t interim;                       /* left of a "100 Continue" to be sent */
     size_t sent;                          /* of first's reply */
     size_t served;
-    struct mr_buf rest; /* read already, waiting for room in the pipeline */
-    uint32_t events;    /* what epoll watches */
-    bool blocked;       /* the peer does not read */
-    bool linger;        /* close with a pause, so that a reset does not eat the reply */
+    SSL *ssl;          /* NULL: plain */
+    char *client_name; /* NULL: none was verified */
+    bool handshaking;
+    bool ssl_heard;       /* its first byte was looked at */
+    bool ssl_buffered;    /* input is here that epoll does not know of */
+    bool ssl_wants_write; /* to go on reading */
+    bool ssl_failed;      /* nothing more can be said */
+    struct mr_buf rest;   /* read already, waiting for room in the pipeline */
+    uint32_t events;      /* what epoll watches */
+    bool blocked;         /* the peer does not read */
+    bool linger;          /* close with a pause, so that a reset does not eat the reply */
     bool lingering;
     bool is_extra; /* beyond connections_max */
     bool dirty;    /* in http->dirty */
@@ -111,6 +123,26 @@ struct watch {
     enum source source;
     void (*ready)(void *self);
     void *self;
+};
+
+struct tls_files {
+    char *cert, *key, *client_ca; /* the last may be NULL */
+    bool client_required;
+};
+
+enum { TLS_FILES = 3 };
+struct tls_stamp {
+    dev_t device;
+    ino_t inode;
+    off_t size;
+    time_t seconds;
+    long nanoseconds;
+};
+
+struct tls {
+    SSL_CTX *context;
+    struct tls_files files;
+    struct tls_stamp stamps[TLS_FILES]; /* as they were when they were last read */
 };
 
 struct timer_list {
@@ -138,6 +170,7 @@ struct mr_http {
     struct timer_list timers[TIMER_NONE];
     struct watch watches[WATCHES_MAX];
     size_t watches_count;
+    struct tls *tls;         /* NULL: plain */
     struct codings *codings; /* NULL until the first coded body */
     int64_t date_s;
     char date[40]; /* "Date: ...\r\n" */
@@ -159,6 +192,7 @@ void conn_close(struct conn *conn);
 void conn_free(struct conn *conn);
 /* Answers in the place of the request that is coming in, then closes. */
 void conn_refuse(struct conn *conn, int status, const char *text);
+extern const char conn_too_many[];
 
 /* head.c */
 void head_init(struct conn *conn);
@@ -189,6 +223,18 @@ void request_refuse(struct mr_http_request *request, int status, const char *tex
 void request_observe(struct mr_http_request *request, int status, size_t body_bytes);
 extern const char request_continue[]; /* the interim reply */
 extern const char request_no_room[];  /* why a body is refused with 503 */
+
+/* tls.c */
+enum tls_step { TLS_DONE, TLS_AGAIN, TLS_PLAIN /* this is no TLS */, TLS_FAILED };
+int tls_open(struct mr_http *http, const struct mr_http_tls *wish, struct mr_err *err);
+void tls_close(struct tls *tls);
+bool tls_start(struct conn *conn);
+enum tls_step tls_handshake(struct conn *conn);
+/* As recv and sendmsg: -1 with errno EAGAIN, or another one that ends the connection. */
+ssize_t tls_receive(struct conn *conn, void *room, size_t size);
+ssize_t tls_send(struct conn *conn, const struct iovec *pieces, size_t count);
+void tls_say_end(struct conn *conn);
+void tls_stop(struct conn *conn);
 
 /* coding.c */
 /* Reads Content-Encoding: 0, or the status of a refusal. */

@@ -31,9 +31,8 @@ or_default_ms(int value, int otherwise)
 }
 
 static void
-set_limits(struct mr_http *http, const struct mr_http_limits *wish)
+set_limits(struct mr_http *http, struct mr_http_limits limits)
 {
-    struct mr_http_limits limits = wish != NULL ? *wish : (struct mr_http_limits){ 0 };
     limits.connections_max = or_default(limits.connections_max, 4096);
     limits.header_bytes_max = or_default(limits.header_bytes_max, 16384);
     limits.body_bytes_max = or_default(limits.body_bytes_max, (size_t)16 << 20);
@@ -88,29 +87,33 @@ open_listener(const char *host, int port, int *ret_fd, struct mr_err *err)
 }
 
 int
-mr_http_listen(const char *host, int port, const struct mr_http_limits *limits,
-               mr_http_handler *handler, void *self, struct mr_http **ret, struct mr_err *err)
+mr_http_listen(const struct mr_http_options *options, struct mr_http **ret, struct mr_err *err)
 {
-    MR_ASSERT(host != NULL);
-    MR_ASSERT(handler != NULL);
+    MR_ASSERT(options->host != NULL);
+    MR_ASSERT(options->handler != NULL);
     int listen_fd = -1;
-    int code = open_listener(host, port, &listen_fd, err);
+    int code = open_listener(options->host, options->port, &listen_fd, err);
     if (code != 0)
         return code;
     struct mr_http *http = mr_alloc(sizeof(*http));
     http->source = SOURCE_LISTENER;
     http->listen_fd = listen_fd;
-    http->handler = handler;
-    http->self = self;
+    http->handler = options->handler;
+    http->self = options->self;
     http->now_ms = mr_now_ms();
-    set_limits(http, limits);
+    set_limits(http, options->limits);
     http->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     http->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     struct epoll_event event = { .events = EPOLLIN, .data.ptr = http };
     if (http->epoll_fd < 0 || http->spare_fd < 0 ||
         epoll_ctl(http->epoll_fd, EPOLL_CTL_ADD, listen_fd, &event) != 0) {
-        code = mr_fail(err, MR_E(IO), MR_FATAL, "cannot listen on %s:%d: %s", host, port,
-                       strerror(errno));
+        code = mr_fail(err, MR_E(IO), MR_FATAL, "cannot listen on %s:%d: %s", options->host,
+                       options->port, strerror(errno));
+        mr_http_close(http);
+        return code;
+    }
+    code = tls_open(http, &options->tls, err);
+    if (code != 0) {
         mr_http_close(http);
         return code;
     }
@@ -163,7 +166,8 @@ accept_one(struct mr_http *http)
     if (conn->fd >= 0 && is_extra) {
         conn->is_extra = true;
         http->extra++;
-        conn_refuse(conn, 503, "too many connections");
+        if (!conn->handshaking)
+            conn_refuse(conn, 503, conn_too_many);
     }
     return true;
 }
@@ -307,6 +311,7 @@ mr_http_close(struct mr_http *http)
         request_destroy(request);
     }
     codings_close(http->codings);
+    tls_close(http->tls);
     if (http->listen_fd >= 0)
         (void)close(http->listen_fd);
     if (http->spare_fd >= 0)

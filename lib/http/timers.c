@@ -40,6 +40,8 @@ waits_for(const struct conn *conn)
 {
     if (conn->lingering)
         return TIMER_LINGER;
+    if (conn->handshaking)
+        return TIMER_HEADER;
     if (conn->blocked)
         return TIMER_WRITE;
     if (conn->reading != NULL)
@@ -84,7 +86,7 @@ expire(struct conn *conn)
 {
     enum timer timer = conn->timer;
     timer_drop(conn);
-    if (timer == TIMER_HEADER || timer == TIMER_BODY) {
+    if (!conn->handshaking && (timer == TIMER_HEADER || timer == TIMER_BODY)) {
         conn_refuse(conn, 408, "the request did not arrive in time");
         return;
     }

@@ -272,12 +272,15 @@ serve(void *self)
 static int
 open_http(struct mr_service *service, struct mr_err *err)
 {
-    static const struct mr_http_limits limits = { .connections_max = CONNECTIONS_MAX,
-                                                  .body_bytes_max = 4096 };
     char host[HOST_MAX];
-    int port;
-    if (mr_conf_addr(service->options->admin, host, sizeof(host), &port, err) != 0 ||
-        mr_http_listen(host, port, &limits, handle, service, &service->http, err) != 0)
+    struct mr_http_options http = {
+        .host = host,
+        .limits = { .connections_max = CONNECTIONS_MAX, .body_bytes_max = 4096 },
+        .handler = handle,
+        .self = service,
+    };
+    if (mr_conf_addr(service->options->admin, host, sizeof(host), &http.port, err) != 0 ||
+        mr_http_listen(&http, &service->http, err) != 0)
         return mr_fail_in(err, "option --admin");
     if (mr_http_watch(service->http, service->signal_fd, take_signals, service, err) != 0 ||
         (service->rpc != NULL &&

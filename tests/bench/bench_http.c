@@ -25,8 +25,10 @@ main(void)
 {
     struct mr_http *http;
     struct mr_err err = { 0 };
-    struct mr_http_limits limits = { .body_bytes_max = BODY_BYTES_MAX };
-    if (mr_http_listen("127.0.0.1", 0, &limits, answer, NULL, &http, &err) != 0) {
+    struct mr_http_options options = { .host = "127.0.0.1",
+                                       .limits = { .body_bytes_max = BODY_BYTES_MAX },
+                                       .handler = answer };
+    if (mr_http_listen(&options, &http, &err) != 0) {
         (void)fprintf(stderr, "bench_http: %s\n", err.text);
         return 1;
     }

@@ -105,10 +105,12 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static uint8_t wire[WIRE_BYTES];
-    struct mr_http_limits limits = { .body_bytes_max = BODY_BYTES_MAX,
-                                     .inflate_ratio_max = RATIO_MAX };
+    struct mr_http_options options = { .host = "127.0.0.1",
+                                       .limits = { .body_bytes_max = BODY_BYTES_MAX,
+                                                   .inflate_ratio_max = RATIO_MAX },
+                                       .handler = handle };
     struct mr_err err = { 0 };
-    if (http == NULL && mr_http_listen("127.0.0.1", 0, &limits, handle, NULL, &http, &err) != 0)
+    if (http == NULL && mr_http_listen(&options, &http, &err) != 0)
         mr_assert_failed(err.text, __FILE__, __LINE__);
     if (size < 2 || size > WIRE_BYTES / 2)
         return 0;

@@ -36,9 +36,12 @@ handle(void *self, struct mr_http_request *request)
 static void
 open_server(void)
 {
-    struct mr_http_limits limits = { .header_bytes_max = 2048, .body_bytes_max = 4096 };
+    struct mr_http_options options = { .host = "127.0.0.1",
+                                       .limits = { .header_bytes_max = 2048,
+                                                   .body_bytes_max = 4096 },
+                                       .handler = handle };
     struct mr_err err = { 0 };
-    int code = mr_http_listen("127.0.0.1", 0, &limits, handle, NULL, &http, &err);
+    int code = mr_http_listen(&options, &http, &err);
     MR_ASSERT(code == 0);
 }
 

@@ -65,8 +65,12 @@ fixture_open(struct fixture *fixture, const struct mr_http_limits *limits)
 {
     struct mr_err err = { 0 };
     *fixture = (struct fixture){ 0 };
-    int code =
-        mr_http_listen("127.0.0.1", 0, limits, fixture_handle, fixture, &fixture->http, &err);
+    struct mr_http_options options = { .host = "127.0.0.1",
+                                       .handler = fixture_handle,
+                                       .self = fixture };
+    if (limits != NULL)
+        options.limits = *limits;
+    int code = mr_http_listen(&options, &fixture->http, &err);
     assert_int_equal(code, 0);
     assert_true(mr_http_port(fixture->http) > 0);
 }
@@ -179,5 +183,6 @@ exchange(struct fixture *fixture, const char *data, size_t size, struct mr_buf *
 int limit_tests(void);
 int probe_tests(void);
 int coding_tests(void);
+int tls_tests(void);
 
 #endif

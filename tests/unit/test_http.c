@@ -219,8 +219,8 @@ the_handler_sees_decoded_parts(void **state)
     struct fixture fixture = { 0 };
     struct mr_err err = { 0 };
     struct mr_buf reply;
-    assert_int_equal(
-        mr_http_listen("127.0.0.1", 0, NULL, look_at_request, NULL, &fixture.http, &err), 0);
+    struct mr_http_options options = { .host = "127.0.0.1", .handler = look_at_request };
+    assert_int_equal(mr_http_listen(&options, &fixture.http, &err), 0);
     const char text[] =
         "PUT http://x:80//a%20b//%C3%A4/?x=1&name=a%20b+c&empty=&flag HTTP/1.1\r\nHost: x:80\r\n"
         "X-One: first\r\nX-Trim:  \t v \t\r\nx-empty:\r\nx-ONE: second\r\nConnection: "
@@ -376,8 +376,10 @@ a_port_that_is_taken_is_named(void **state)
     assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
     assert_int_equal(listen(fd, 1), 0);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
-    int code = mr_http_listen("127.0.0.1", ntohs(address.sin_port), NULL, fixture_handle, NULL,
-                              &http, &err);
+    struct mr_http_options options = { .host = "127.0.0.1",
+                                       .port = ntohs(address.sin_port),
+                                       .handler = fixture_handle };
+    int code = mr_http_listen(&options, &http, &err);
     assert_int_equal(code, MR_E(UNAVAILABLE));
     assert_non_null(strstr(err.text, "cannot listen on 127.0.0.1:"));
     (void)close(fd);
@@ -404,5 +406,5 @@ main(void)
         cmocka_unit_test(a_port_that_is_taken_is_named),
     };
     int failed = cmocka_run_group_tests_name("http", tests, NULL, NULL);
-    return failed + limit_tests() + probe_tests() + coding_tests();
+    return failed + limit_tests() + probe_tests() + coding_tests() + tls_tests();
 }

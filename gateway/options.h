@@ -1,0 +1,26 @@
+/*
+ * options: what the door's process can be told about its clients: where they come in, TLS, and the
+ * limits of the HTTP server (http.h says what happens at each).
+ */
+#ifndef MR_GATEWAY_OPTIONS_H
+#define MR_GATEWAY_OPTIONS_H
+
+#include "conf/conf.h"
+#include "gateway/door.h"
+#include "service/service.h"
+
+struct options {
+    struct mr_service_options service;
+    const char *listen, *topics, *policy;
+    bool auto_topics, insecure;
+    const char *access_log;
+    int64_t linger_ms, in_flight_bytes, body_bytes_max, connections_max;
+    const char *tls_cert, *tls_key, *tls_client_ca, *tls_client;
+};
+
+extern const struct mr_opt options_http[];
+
+/* Fills limits and tls; strings are borrowed. */
+int options_apply(const struct options *options, struct door_options *ret, struct mr_err *err);
+
+#endif
