@@ -96,13 +96,15 @@ mr_topic_format(const char *tenant, const char *kind, enum mr_topic_role role,
 bool
 mr_stream_parse(struct mr_slice stream, struct mr_topic_name *ret)
 {
-    static const char prefix[] = "streaming-";
+    static const char prefix[] = "streaming-", suffix[] = "_table";
     const char *text = stream.data;
-    size_t size = stream.size;
-    if (size > sizeof(prefix) - 1 && memcmp(text, prefix, sizeof(prefix) - 1) == 0) {
-        text += sizeof(prefix) - 1;
-        size -= sizeof(prefix) - 1;
+    size_t size = stream.size, prefix_size = sizeof(prefix) - 1, suffix_size = sizeof(suffix) - 1;
+    if (size > prefix_size && memcmp(text, prefix, prefix_size) == 0) {
+        text += prefix_size;
+        size -= prefix_size;
     }
+    if (size > suffix_size && memcmp(text + size - suffix_size, suffix, suffix_size) == 0)
+        size -= suffix_size;
     size_t kind = size;
     while (kind > 0 && text[kind - 1] != '.' && text[kind - 1] != '-' && text[kind - 1] != '_')
         kind--;

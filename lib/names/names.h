@@ -30,7 +30,8 @@ bool mr_kind_ok(struct mr_slice kind);     /* [a-z][a-z0-9]{0,31}, not valid cle
 bool mr_topic_parse(const char *topic, struct mr_topic_name *ret);
 void mr_topic_format(const char *tenant, const char *kind, enum mr_topic_role role,
                      char ret_topic[MR_TOPIC_MAX + 1]);
-/* A Kinesis stream name to tenant and kind; the kind is what follows the last of . - _ */
+/* A Kinesis stream name to tenant and kind; the kind is what follows the last of . - _ before an
+ * optional _table. */
 bool mr_stream_parse(struct mr_slice stream, struct mr_topic_name *ret);
 enum { MR_TABLE_MAX = MR_TENANT_MAX + MR_KIND_MAX + 8 };
 void mr_table_name(const char *tenant, const char *kind, char ret_table[MR_TABLE_MAX + 1]);

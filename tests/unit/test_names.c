@@ -69,11 +69,11 @@ a_stream_names_its_tenant_and_kind_in_each_known_spelling(void **state)
 {
     static const struct {
         const char *stream, *tenant;
-    } cases[] = { { "streaming-12b287eedf6d-pin", "12b287eedf6d" },
-                  { "12b287eedf6d-pin", "12b287eedf6d" },
-                  { "12b287eedf6d_pin", "12b287eedf6d" },
-                  { "12b287eedf6d.pin", "12b287eedf6d" },
-                  { "streaming-a-b_c-pin", "a-b_c" } };
+    } cases[] = {
+        { "streaming-12b287eedf6d-pin", "12b287eedf6d" }, { "12b287eedf6d-pin", "12b287eedf6d" },
+        { "12b287eedf6d_pin", "12b287eedf6d" },           { "12b287eedf6d.pin", "12b287eedf6d" },
+        { "12b287eedf6d_pin_table", "12b287eedf6d" },     { "streaming-a-b_c-pin", "a-b_c" }
+    };
     (void)state;
     for (size_t i = 0; i < MR_COUNT(cases); i++) {
         struct mr_topic_name name;
