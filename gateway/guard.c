@@ -39,6 +39,7 @@ struct guard {
     struct principal *principals;
     struct principal nameless;
     struct passwords *passwords;
+    struct tokens *tokens;
     struct rates_peers peers;
     EVP_MD *sha256;
     EVP_MD_CTX *digest;
@@ -124,6 +125,7 @@ adopt(struct guard *guard, struct policy *policy)
     if (policy->anonymous != NULL)
         policy->anonymous->principal = &guard->nameless;
     passwords_forget(guard->passwords);
+    tokens_forget(guard->tokens);
     policy_close(guard->policy);
     guard->policy = policy;
     guard->loaded_ms = mr_wall_ms();
@@ -231,8 +233,10 @@ check_authorization(struct guard *guard, struct mr_http_request *request, struct
         return NOT_SHOWN;
     if (is_scheme(header, "Basic", &rest))
         return passwords_check(guard->passwords, guard->policy, request, rest, ret);
+    if (is_scheme(header, "Bearer", &rest))
+        return tokens_check(guard->tokens, guard->policy, request, rest, ret);
     return shown_bad(ret, REFUSED_WRONG,
-                     "the scheme of Authorization is not taken here; there is Basic");
+                     "the scheme of Authorization is not taken here; there are Basic and Bearer");
 }
 
 static enum verdict
@@ -359,6 +363,7 @@ guard_open(const struct guard_options *options, struct guard **ret, struct mr_er
     guard->nameless.entry = &entry_all;
     if (guard->options.policy != NULL)
         guard->passwords = passwords_open(options->again, options->self);
+    guard->tokens = tokens_open();
     guard->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
     guard->digest = EVP_MD_CTX_new();
     MR_ASSERT(guard->sha256 != NULL && guard->digest != NULL);
@@ -377,6 +382,7 @@ guard_close(struct guard *guard)
     if (guard == NULL)
         return;
     passwords_close(guard->passwords);
+    tokens_close(guard->tokens);
     policy_close(guard->policy);
     while (guard->principals != NULL) {
         struct principal *one = guard->principals;

@@ -66,6 +66,16 @@ enum verdict passwords_check(struct passwords *passwords, const struct policy *p
                              struct shown *ret);
 void passwords_forget(struct passwords *passwords); /* the policy is another one */
 
+/* ---- tokens.c ---- */
+
+struct tokens;
+struct tokens *tokens_open(void);
+void tokens_close(struct tokens *tokens);
+enum verdict tokens_check(struct tokens *tokens, const struct policy *policy,
+                          struct mr_http_request *request, struct mr_slice token,
+                          struct shown *ret);
+void tokens_forget(struct tokens *tokens); /* the policy is another one */
+
 /* ---- refuse.c ---- */
 
 /* retry_s: for a refusal that passes; 0: none. */

@@ -16,15 +16,27 @@
 
 /* ---- files ---- */
 
-static int
-check_private(const struct stat *about, const char *path, struct mr_err *err)
+static bool
+is_shared(const struct stat *about)
 {
-    unsigned shared = about->st_mode & (about->st_uid == 0 && geteuid() != 0 ? 037 : 077);
-    if (shared == 0)
+    bool is_mounted = about->st_uid == 0 && geteuid() != 0;
+    return (about->st_mode & (is_mounted ? 037 : 077)) != 0;
+}
+
+static int
+check_private(const struct policy_file *file, struct mr_err *err)
+{
+    if (!file->is_shared)
         return 0;
     return mr_fail(err, MR_E(INVALID), MR_FATAL,
-                   "%s holds secrets and others may open it (mode %04o): chmod 600 it", path,
-                   (unsigned)about->st_mode & 07777);
+                   "%s holds secrets and others may open it: chmod 600 it", file->path);
+}
+
+int
+policy_private(const struct policy *policy, struct mr_err *err)
+{
+    MR_ASSERT(policy->files_count > 0);
+    return check_private(&policy->files[policy->files_count - 1], err);
 }
 
 static int
@@ -43,8 +55,7 @@ read_all(int fd, const char *path, struct mr_buf *ret_bytes, struct mr_err *err)
 }
 
 static int
-take_file(struct policy *policy, const char *path, bool is_private, struct mr_buf *ret_bytes,
-          struct mr_err *err)
+take_file(struct policy *policy, const char *path, struct mr_buf *ret_bytes, struct mr_err *err)
 {
     struct stat about;
     if (policy->files_count == POLICY_FILES_MAX)
@@ -56,13 +67,14 @@ take_file(struct policy *policy, const char *path, bool is_private, struct mr_bu
     int code = 0;
     if (fstat(fd, &about) != 0 || !S_ISREG(about.st_mode))
         code = mr_fail(err, MR_E(INVALID), MR_FATAL, "%s is not a file", path);
-    else if (!is_private || (code = check_private(&about, path, err)) == 0)
+    else
         code = read_all(fd, path, ret_bytes, err);
     (void)close(fd);
     if (code != 0)
         return code;
     policy->files[policy->files_count++] = (struct policy_file){
         .path = mr_strdup(path),
+        .is_shared = is_shared(&about),
         .changed = about.st_mtim,
         .size = about.st_size,
         .inode = (long long)about.st_ino,
@@ -71,15 +83,14 @@ take_file(struct policy *policy, const char *path, bool is_private, struct mr_bu
 }
 
 int
-policy_file(struct policy *policy, const char *name, bool is_private, struct mr_buf *ret_bytes,
-            struct mr_err *err)
+policy_file(struct policy *policy, const char *name, struct mr_buf *ret_bytes, struct mr_err *err)
 {
     MR_ASSERT(policy->files_count > 0);
     const char *own = policy->files[0].path;
     const char *slash = strrchr(own, '/');
     int folder = slash != NULL && name[0] != '/' ? (int)(slash - own) + 1 : 0;
     MR_CLEANUP(mr_freep) char *path = mr_printf("%.*s%s", folder, own, name);
-    return take_file(policy, path, is_private, ret_bytes, err);
+    return take_file(policy, path, ret_bytes, err);
 }
 
 bool
@@ -104,7 +115,7 @@ load(struct policy *policy, const char *path, struct mr_err *err)
     MR_CLEANUP(mr_buf_fini) struct mr_buf bytes;
     json_error_t where;
     mr_buf_init(&bytes, POLICY_BYTES_MAX);
-    if (take_file(policy, path, false, &bytes, err) != 0)
+    if (take_file(policy, path, &bytes, err) != 0)
         return err->code;
     policy->json =
         json_loadb(bytes.size > 0 ? bytes.data : "", bytes.size, JSON_REJECT_DUPLICATES, &where);
@@ -113,10 +124,7 @@ load(struct policy *policy, const char *path, struct mr_err *err)
                        where.line);
     if (policy_read(policy, err) != 0)
         return mr_fail_in(err, "%s", path);
-    struct stat about;
-    if (policy->has_secrets && stat(path, &about) == 0)
-        return check_private(&about, path, err);
-    return 0;
+    return policy->has_secrets ? check_private(&policy->files[0], err) : 0;
 }
 
 int

@@ -13,6 +13,7 @@
 
 #include "base/base.h"
 #include "gateway/guard.h"
+#include "gateway/tokens.h"
 
 #include <time.h>
 
@@ -75,6 +76,7 @@ struct cors {
 
 struct policy_file {
     char *path;
+    bool is_shared; /* others may open it */
     struct timespec changed;
     long long size, inode;
 };
@@ -87,6 +89,7 @@ struct policy {
     struct entry *anonymous; /* NULL: who shows nothing is not let in */
     struct credential *credentials[METHODS];
     size_t credentials_count[METHODS];
+    struct token_rules tokens;
     struct cors cors;
     struct policy_file files[POLICY_FILES_MAX];
     size_t files_count;

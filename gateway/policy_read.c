@@ -8,6 +8,7 @@
 
 enum {
     GRANTS_MAX = 100, /* of one principal */
+    CLAIMS_MAX = 16,
     RATE_MAX = 1000000000,
     BYTES_RATE_MAX = 1000000000000,
     BURST_S_MAX = 3600,
@@ -208,6 +209,30 @@ take_tls(struct policy *policy, json_t *object, struct entry *entry, struct mr_e
     return 0;
 }
 
+static int
+take_claims(struct policy *policy, json_t *object, struct entry *entry, struct mr_err *err)
+{
+    json_t *claims = json_object_get(object, "jwt"), *value;
+    const char *name;
+    if (claims == NULL)
+        return 0;
+    size_t count = json_object_size(claims);
+    if (count == 0 || count > CLAIMS_MAX || json_object_get(policy->json, "jwt") == NULL)
+        return INVALID(err,
+                       "jwt: 1 to %d claims like {\"sub\":\"name\"} are expected, and a section "
+                       "\"jwt\" of the policy that says whose tokens are trusted",
+                       CLAIMS_MAX);
+    entry->claims = mr_arena_alloc(&policy->arena, count * sizeof(*entry->claims));
+    json_object_foreach(claims, name, value)
+    {
+        struct claim *claim = &entry->claims[entry->claims_count++];
+        claim->name = name;
+        if (json_take_text(claims, name, &claim->value, err) != 0)
+            return mr_fail_in(err, "jwt");
+    }
+    return 0;
+}
+
 /* ---- principals ---- */
 
 static bool
@@ -223,7 +248,7 @@ is_principal_name(const char *name)
 static int
 take_principal(struct policy *policy, json_t *object, struct entry *entry, struct mr_err *err)
 {
-    if (json_check_names(object, "name api_keys basic tls grants limits", err) != 0 ||
+    if (json_check_names(object, "name api_keys basic jwt tls grants limits", err) != 0 ||
         json_take_text(object, "name", &entry->name, err) != 0)
         return err->code;
     if (entry->name == NULL || !is_principal_name(entry->name))
@@ -231,7 +256,8 @@ take_principal(struct policy *policy, json_t *object, struct entry *entry, struc
                        POLICY_NAME_MAX);
     struct credential self = { .name = entry->name, .entry = entry };
     if (add(policy, METHOD_NONE, &self, err) != 0 || take_keys(policy, object, entry, err) != 0 ||
-        take_basic(policy, object, entry, err) != 0 || take_tls(policy, object, entry, err) != 0 ||
+        take_basic(policy, object, entry, err) != 0 ||
+        take_claims(policy, object, entry, err) != 0 || take_tls(policy, object, entry, err) != 0 ||
         take_grants(policy, object, entry, err) != 0 ||
         take_limits(object, &entry->limits, err) != 0)
         return mr_fail_in(err, "%s", entry->name);
@@ -313,7 +339,7 @@ policy_read(struct policy *policy, struct mr_err *err)
 {
     json_t *list = NULL, *item;
     size_t i;
-    if (json_check_names(policy->json, "principals anonymous cors", err) != 0 ||
+    if (json_check_names(policy->json, "principals anonymous jwt cors", err) != 0 ||
         json_take_list(policy->json, "principals", POLICY_PRINCIPALS_MAX, &list, err) != 0)
         return err->code;
     size_t bytes = (json_array_size(list) + 1) * sizeof(*policy->entries);
@@ -328,6 +354,8 @@ policy_read(struct policy *policy, struct mr_err *err)
         return INVALID(err, "nobody is named in \"principals\": this would let nobody in");
     if (take_anonymous(policy, &policy->entries[policy->entries_count], err) != 0)
         return err->code;
+    if (token_rules_read(policy, err) != 0)
+        return mr_fail_in(err, "jwt");
     if (take_cors(policy, err) != 0)
         return mr_fail_in(err, "cors");
     return sort_credentials(policy, err);

@@ -11,10 +11,11 @@
 
 /* Fills entries, credentials and all else from policy->json. */
 int policy_read(struct policy *policy, struct mr_err *err);
-/* Reads a file that the policy names, relative to the policy's folder, and keeps an eye on it. A
- * private one must not be open to others. */
-int policy_file(struct policy *policy, const char *name, bool is_private, struct mr_buf *ret_bytes,
+/* Reads a file that the policy names, relative to the policy's folder, and keeps an eye on it. */
+int policy_file(struct policy *policy, const char *name, struct mr_buf *ret_bytes,
                 struct mr_err *err);
+/* INVALID when the file that was read last may be opened by others. */
+int policy_private(const struct policy *policy, struct mr_err *err);
 
 /* Absent fields leave *ret as it is. known: names with blanks between. */
 int json_check_names(json_t *object, const char *known, struct mr_err *err);

@@ -36,6 +36,8 @@ put_challenges(struct mr_buf *lines, const struct policy *policy)
 {
     if (policy->credentials_count[METHOD_BASIC] > 0)
         mr_buf_text(lines, "WWW-Authenticate: Basic realm=\"millrace\", charset=\"UTF-8\"\r\n");
+    if (policy->tokens.keys_count > 0)
+        mr_buf_text(lines, "WWW-Authenticate: Bearer realm=\"millrace\"\r\n");
     if (policy->credentials_count[METHOD_SIGV4] > 0)
         mr_buf_text(lines, "WWW-Authenticate: AWS4-HMAC-SHA256\r\n");
     if (policy->credentials_count[METHOD_KEY] > 0)

@@ -34,5 +34,6 @@ int guarded_post(struct guarded *guarded, const char *topic, const char *headers
 int64_t guarded_count(struct guarded *guarded, const char *method, const char *outcome);
 
 int policy_tests(void);
+int token_tests(void);
 
 #endif
