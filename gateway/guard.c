@@ -240,10 +240,24 @@ check_authorization(struct guard *guard, struct mr_http_request *request, struct
 }
 
 static enum verdict
+check_certificate(struct guard *guard, struct mr_http_request *request, struct shown *ret)
+{
+    const char *name = mr_http_client_name(request);
+    const struct credential *found =
+        name != NULL ? policy_find(guard->policy, METHOD_TLS, name) : NULL;
+    if (found == NULL)
+        return NOT_SHOWN;
+    ret->method = METHOD_TLS;
+    ret->entry = found->entry;
+    return GOOD;
+}
+
+static enum verdict
 identify(struct guard *guard, struct mr_http_request *request, struct shown *ret)
 {
     static enum verdict (*const checks[])(struct guard *, struct mr_http_request *,
-                                          struct shown *) = { check_key, check_authorization };
+                                          struct shown *) = { check_certificate, check_key,
+                                                              check_authorization };
     enum verdict all = NOT_SHOWN;
     *ret = (struct shown){ .method = METHOD_NONE };
     for (size_t i = 0; i < MR_COUNT(checks); i++) {

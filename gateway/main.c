@@ -8,15 +8,16 @@
 #include "log/log.h"
 #include "topics/topics.h"
 
-#include <arpa/inet.h>
-
 static const char name[] = "millrace-gateway";
 
 enum { STEP_MS = 100, HOST_BYTES = 256 };
 
 static const struct mr_opt options_table[] = {
     { "listen", MR_OPT_ADDR, offsetof(struct options, listen), "127.0.0.1:8082", 0, 0, NULL,
-      "Where clients post; beyond loopback only with --insecure. Port 0 takes a free one.", false },
+      "Where clients post; beyond loopback only with --policy and TLS, or --insecure. Port 0 takes "
+      "a "
+      "free one.",
+      false },
     { "topics", MR_OPT_TEXT, offsetof(struct options, topics), "deploy/topics.json", 1, 4096, NULL,
       "File that says how topics are made and how durable they must be.", false },
     { "policy", MR_OPT_TEXT, offsetof(struct options, policy), "", 0, 4096, NULL,
@@ -87,26 +88,6 @@ reload(void *self, struct mr_err *err)
 
 static const struct mr_service_ops ops = { step, drain, reload, ready, status, NULL };
 
-static bool
-is_loopback(const char *host)
-{
-    struct in_addr four;
-    if (inet_pton(AF_INET, host, &four) == 1)
-        return ntohl(four.s_addr) >> 24 == 127;
-    return strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0;
-}
-
-static int
-check_options(const struct options *options, const char *host, struct mr_err *err)
-{
-    if (!options->insecure && !is_loopback(host))
-        return mr_fail(err, MR_E(INVALID), MR_FATAL,
-                       "--listen %s is beyond loopback, and there is no authentication: add "
-                       "--insecure if others may post",
-                       options->listen);
-    return 0;
-}
-
 static int
 open_parts(struct process *p, struct mr_service *service, struct mr_err *err)
 {
@@ -116,7 +97,7 @@ open_parts(struct process *p, struct mr_service *service, struct mr_err *err)
     int port;
 
     if (mr_conf_addr(options->listen, host, sizeof(host), &port, err) != 0 ||
-        check_options(options, host, err) != 0 ||
+        options_check_listen(options, host, err) != 0 ||
         mr_plan_open(options->topics, &p->plan, err) != 0 || mr_bus_open(&bus, &p->bus, err) != 0)
         return err->code;
     struct door_options door = {

@@ -3,6 +3,9 @@
  */
 #include "gateway/options.h"
 
+#include <netdb.h>
+#include <netinet/in.h>
+
 enum { PATH_BYTES_MAX = 4096 };
 
 #define AT(field) offsetof(struct options, field)
@@ -30,6 +33,52 @@ static const char *
 or_null(const char *text)
 {
     return text[0] != '\0' ? text : NULL;
+}
+
+static bool
+is_loopback_address(const struct sockaddr *address)
+{
+    if (address->sa_family == AF_INET) {
+        const struct sockaddr_in *four = (const struct sockaddr_in *)(const void *)address;
+        return ntohl(four->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    }
+    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)(const void *)address;
+    return address->sa_family == AF_INET6 && (IN6_IS_ADDR_LOOPBACK(&six->sin6_addr) ||
+                                              (IN6_IS_ADDR_V4MAPPED(&six->sin6_addr) &&
+                                               six->sin6_addr.s6_addr[12] == IN_LOOPBACKNET));
+}
+
+/* A name is what it resolves to: each of its addresses must be loopback. */
+static bool
+is_loopback(const char *host)
+{
+    struct addrinfo hints = { .ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM };
+    struct addrinfo *found = NULL;
+    if (getaddrinfo(host[0] != '\0' ? host : NULL, "0", &hints, &found) != 0)
+        return false;
+    const struct addrinfo *at = found;
+    while (at != NULL && is_loopback_address(at->ai_addr))
+        at = at->ai_next;
+    freeaddrinfo(found);
+    return at == NULL;
+}
+
+int
+options_check_listen(const struct options *options, const char *host, struct mr_err *err)
+{
+    bool has_policy = or_null(options->policy) != NULL,
+         has_tls = or_null(options->tls_cert) != NULL;
+    if (options->insecure || (has_policy && has_tls) || is_loopback(host))
+        return 0;
+    return mr_fail(err, MR_E(INVALID), MR_FATAL,
+                   "--listen %s is beyond loopback without %s: add %s%s%s, or --insecure if others "
+                   "may come in so",
+                   options->listen,
+                   has_policy ? "TLS"
+                   : has_tls  ? "authentication"
+                              : "authentication and TLS",
+                   has_policy ? "" : "--policy", has_policy || has_tls ? "" : ", ",
+                   has_tls ? "" : "--tls-cert and --tls-key");
 }
 
 int

@@ -20,6 +20,9 @@ struct options {
 
 extern const struct mr_opt options_http[];
 
+/* INVALID when others than this machine could come in without TLS or without saying who they are.
+ */
+int options_check_listen(const struct options *options, const char *host, struct mr_err *err);
 /* Fills limits and tls; strings are borrowed. */
 int options_apply(const struct options *options, struct door_options *ret, struct mr_err *err);
 

@@ -13,7 +13,12 @@ import pipeline
 
 BAD = (
     ("gateway", ["--in-flight-bytes", "1"], ["--in-flight-bytes", "1M..4G"]),
-    ("gateway", ["--listen", "0.0.0.0:0"], ["--listen", "0.0.0.0:0", "--insecure"]),
+    ("gateway", ["--listen", "0.0.0.0:0"],
+     ["0.0.0.0:0", "without authentication and TLS", "--policy", "--tls-cert", "--insecure"]),
+    ("gateway", ["--listen", "[::]:0", "--policy", "x"], ["[::]:0", "without TLS", "--tls-cert"]),
+    ("gateway", ["--listen", "[::ffff:10.0.0.1]:0", "--tls-cert", "x", "--tls-key", "y"],
+     ["without authentication", "--policy"]),
+    ("gateway", ["--policy", "/nowhere.json"], ["policy", "/nowhere.json"]),
     ("gateway", ["--topics", "/nowhere.json"], ["/nowhere.json"]),
     ("validator", ["--batch-max", "0"], ["--batch-max", "0", "1..10000"]),
     ("validator", ["--bach-max", "1"], ["--bach-max", "batch-max"]),
