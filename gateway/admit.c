@@ -7,7 +7,6 @@
 
 #include "clock/clock.h"
 #include "gateway/call.h"
-#include "gateway/stamp.h"
 #include "gateway/visit.h"
 
 #include <stdlib.h>
@@ -111,16 +110,22 @@ static void
 produce_event(struct post *post, struct event *event, struct stamp *stamp)
 {
     struct mr_err err = { 0 };
-    uint32_t index = (uint32_t)(event - post->events);
+    const struct identity *identity = event->identity;
+    static const struct stamp_name nameless;
+    uint8_t unique[STAMP_ID_BYTES];
     int32_t partition = event->partition;
-    if (partition < 0)
-        partition = stamp_partition(stamp, event->topic->partitions);
+    if (identity == NULL)
+        stamp_id(stamp, "", 0, &nameless, unique);
+    else if (partition < 0)
+        partition = stamp_partition(stamp, &identity->name, identity->id, event->topic->partitions);
+    uint64_t value_hash = identity != NULL ? identity->value_hash
+                                           : mr_hash64(event->value.data, event->value.size, 0);
     struct mr_message message = {
         .topic = event->topic->name,
         .partition = partition,
         .key = event->key,
         .value = event->value,
-        .header = stamp_record(stamp, event->topic->name, index, event->value),
+        .header = stamp_record(stamp, identity != NULL ? identity->id : unique, value_hash),
         .value_borrowed = true,
         .opaque = event,
     };
@@ -137,16 +142,32 @@ produce_event(struct post *post, struct event *event, struct stamp *stamp)
 }
 
 static void
+identify(struct post *post, const struct stamp *stamp)
+{
+    for (size_t i = 0; i < post->count; i++) {
+        struct event *event = &post->events[i];
+        if (event->identity == NULL)
+            event_name(event, mr_slice(NULL, 0), mr_slice(NULL, 0));
+        struct identity *identity = event->identity;
+        stamp_id(stamp, event->name, post->index + (uint32_t)i, &identity->name, identity->id);
+        identity->value_hash = mr_hash64(event->value.data, event->value.size, 0);
+    }
+}
+
+static void
 produce(struct post *post)
 {
     struct stamp stamp;
+    struct mr_slice key = mr_http_header(post->request, "idempotency-key");
     stamp_init(&stamp, &(struct stamp_origin){
                            .dialect = post->dialect->wire,
                            .received_us = post->received_us,
                            .principal = principal_name(post->who),
                            .traceparent = visit_trace(post->request),
-                           .key = mr_http_header(post->request, "idempotency-key"),
+                           .key = key,
                        });
+    if (post->is_named || key.data != NULL)
+        identify(post, &stamp);
     for (size_t i = 0; i < post->count; i++)
         produce_event(post, &post->events[i], &stamp);
     if (post->waiting == 0)
@@ -284,6 +305,15 @@ post_add(struct post *post, const char *topic)
     struct event *event = &post->events[post->count++];
     *event = (struct event){ .post = post, .name = topic, .partition = -1, .offset = -1 };
     return event;
+}
+
+void
+event_name(struct event *event, struct mr_slice source, struct mr_slice id)
+{
+    struct post *post = event->post;
+    event->identity = mr_arena_alloc(mr_http_arena(post->request), sizeof(*event->identity));
+    *event->identity = (struct identity){ .name = { source, id } };
+    post->is_named = true;
 }
 
 /* ---- open, step, close ---- */

@@ -16,6 +16,7 @@
 #include "base/base.h"
 #include "bus/bus.h"
 #include "gateway/reply.h"
+#include "gateway/stamp.h"
 #include "gateway/topics.h"
 #include "http/http.h"
 
@@ -25,6 +26,16 @@ struct principal;
 struct post;
 
 enum { POST_EVENTS_MAX = 10000 };
+
+/* Of an event that can be told from all others again: by the name that its client gives it, or by
+ * its request's Idempotency-Key and its place there. */
+struct identity {
+    struct stamp_name name;
+    uint8_t id[STAMP_ID_BYTES];
+    uint64_t value_hash;
+    const struct event *twin; /* in the same post, with the same id and value; NULL: none */
+    bool is_begun;            /* in flight under this id */
+};
 
 struct event {
     struct post *post;
@@ -37,6 +48,7 @@ struct event {
     int code;              /* 0, or why it is not stored */
     bool is_retriable;
     const char *text;
+    struct identity *identity; /* NULL: none, unless admit finds an Idempotency-Key */
 };
 
 struct post {
@@ -50,6 +62,8 @@ struct post {
     size_t bytes;   /* counted as in flight */
     int64_t received_us, started_us, deadline_ms;
     struct post *next; /* of those that wait for their topic */
+    uint32_t index;    /* of its first event in the request, if that has several posts */
+    bool is_named;     /* its events have an identity */
     int form;          /* the dialect's own note for its answer */
 };
 
@@ -80,6 +94,9 @@ struct replies *admit_replies(struct admit *admit);
 struct post *post_new(const struct call *call, const struct dialect *dialect);
 /* NULL beyond POST_EVENTS_MAX. topic is borrowed from the request's memory. */
 struct event *post_add(struct post *post, const char *topic);
+/* The client's name for an event (LAW 3): the same source and id is the same event wherever it
+ * stands. Of a post all events have one, or none. Both borrowed from the request's memory. */
+void event_name(struct event *event, struct mr_slice source, struct mr_slice id);
 void post_admit(struct post *post);
 /* How many events are not stored, and the answer's status for that: 200 while at least one is. */
 size_t post_failed(const struct post *post, int *ret_status);

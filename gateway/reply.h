@@ -26,6 +26,7 @@ struct dialect {
 /* X(name, status, REST error code, Kinesis status, Kinesis type) */
 #define FAULTS(X)                                                                                  \
     X(JSON, 400, 400, 400, "SerializationException")                                               \
+    X(ATTRIBUTE, 400, 400, 400, "ValidationException")                                             \
     X(ENVELOPE, 422, 422, 400, "ValidationException")                                              \
     X(MEDIA, 415, 415, 415, "SerializationException")                                              \
     X(CONVERSION, 422, 42203, 400, "ValidationException")                                          \

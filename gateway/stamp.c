@@ -88,31 +88,46 @@ put_unique_id(uint8_t *ret)
     memcpy(ret + sizeof(prefix), &number, sizeof(number));
 }
 
-struct mr_slice
-stamp_record(struct stamp *stamp, const char *topic, uint32_t index, struct mr_slice value)
+void
+stamp_id(const struct stamp *stamp, const char *topic, uint32_t index,
+         const struct stamp_name *name, uint8_t ret[STAMP_ID_BYTES])
 {
-    MR_ASSERT(stamp->size > 0);
-    if (stamp->key.data == NULL) {
-        put_unique_id(stamp->bytes + ID_AT);
+    if (name->id.data == NULL && stamp->key.data == NULL) {
+        put_unique_id(ret);
+        return;
+    }
+    EVP_MD_CTX *hash = begin_hash();
+    hash_part(hash, stamp->principal, strlen(stamp->principal));
+    hash_part(hash, topic, strlen(topic));
+    if (name->id.data != NULL) { /* one part more than with a key: never the same bytes */
+        hash_part(hash, "name", 4);
+        hash_part(hash, name->source.data, name->source.size);
+        hash_part(hash, name->id.data, name->id.size);
     } else {
         uint32_t number = htole32(index);
-        EVP_MD_CTX *hash = begin_hash();
-        hash_part(hash, stamp->principal, strlen(stamp->principal));
-        hash_part(hash, topic, strlen(topic));
         hash_part(hash, stamp->key.data, stamp->key.size);
         hash_part(hash, &number, sizeof(number));
-        finish_hash(hash, stamp->bytes + ID_AT);
     }
-    uint64_t value_hash = htole64(mr_hash64(value.data, value.size, 0));
-    memcpy(stamp->bytes + stamp->size - sizeof(value_hash), &value_hash, sizeof(value_hash));
-    return mr_slice(stamp->bytes, stamp->size);
+    finish_hash(hash, ret);
 }
 
 int32_t
-stamp_partition(const struct stamp *stamp, int partitions)
+stamp_partition(const struct stamp *stamp, const struct stamp_name *name,
+                const uint8_t id[STAMP_ID_BYTES], int partitions)
 {
     MR_ASSERT(partitions > 0);
-    if (stamp->key.data == NULL)
-        return -1;
-    return (int32_t)(mr_murmur2(stamp->key_hash, STAMP_HASH_BYTES) % (uint32_t)partitions);
+    MR_ASSERT(name->id.data != NULL || stamp->key.data != NULL);
+    /* A request under one key stays together, so that its records keep their order. */
+    const uint8_t *hash = name->id.data != NULL ? id : stamp->key_hash;
+    return (int32_t)(mr_murmur2(hash, STAMP_HASH_BYTES) % (uint32_t)partitions);
+}
+
+struct mr_slice
+stamp_record(struct stamp *stamp, const uint8_t id[STAMP_ID_BYTES], uint64_t value_hash)
+{
+    MR_ASSERT(stamp->size > 0);
+    uint64_t number = htole64(value_hash);
+    memcpy(stamp->bytes + ID_AT, id, STAMP_ID_BYTES);
+    memcpy(stamp->bytes + stamp->size - sizeof(number), &number, sizeof(number));
+    return mr_slice(stamp->bytes, stamp->size);
 }

@@ -27,11 +27,21 @@ struct stamp {
     uint8_t key_hash[STAMP_HASH_BYTES];
 };
 
+/* What an event is called by its client; id.data NULL: nothing. */
+struct stamp_name {
+    struct mr_slice source, id;
+};
+
 void stamp_init(struct stamp *stamp, const struct stamp_origin *origin);
-/* The header of the record at `index` of its request (LAW 3), valid until the next call. */
-struct mr_slice stamp_record(struct stamp *stamp, const char *topic, uint32_t index,
-                             struct mr_slice value);
-/* LAW 6: where a record with an Idempotency-Key goes; -1 when none was sent. */
-int32_t stamp_partition(const struct stamp *stamp, int partitions);
+/* LAW 3: of a name, wherever it stands; else of the Idempotency-Key and the place in the request;
+ * else unique. */
+void stamp_id(const struct stamp *stamp, const char *topic, uint32_t index,
+              const struct stamp_name *name, uint8_t ret[STAMP_ID_BYTES]);
+/* LAW 6: where a record with a name or an Idempotency-Key goes. */
+int32_t stamp_partition(const struct stamp *stamp, const struct stamp_name *name,
+                        const uint8_t id[STAMP_ID_BYTES], int partitions);
+/* The header of a record, valid until the next call. */
+struct mr_slice stamp_record(struct stamp *stamp, const uint8_t id[STAMP_ID_BYTES],
+                             uint64_t value_hash);
 
 #endif

@@ -394,7 +394,7 @@ static const struct refusal refusals[] = {
     { "PUT", S, "", "{\"Data\":{}}", 404, "/streams/<name>/record" },
     { "GET", S "/record", "", "", 405, "GET is not offered" },
     { "GET", "/streams/none", "", "", 400, "ResourceNotFoundException" },
-    { "POST", "/v1/events/a/pin", "", "", 422, "no event in the body" },
+    { "POST", "/v1/events/a/pin", "", "", 422, "the body is empty" },
     { "POST", "/v1/events/a/pin", "", "{\"a\":1} nope", 400, "a value is expected" },
     { "POST", "/v1/events/a/Pin", "", "{}", 404, "is not a tenant and a kind" },
     { "POST", "/v1/events/a", "", "{}", 404, "/v1/events/<tenant>/<kind>" },
