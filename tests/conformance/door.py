@@ -1,4 +1,4 @@
-"""One broker and one gateway for a test, and what stands in Kafka afterwards, as kcat reads it."""
+"""One broker and one gateway for a test, and what stands in Kafka afterwards."""
 
 import json
 import os
@@ -11,6 +11,8 @@ import urllib.error
 import urllib.request
 from collections import namedtuple
 from pathlib import Path
+
+from confluent_kafka import Consumer, TopicPartition
 
 SOURCE = Path(os.environ["MILLRACE_SOURCE"])
 BUILD = Path(os.environ["MILLRACE_BUILD"])
@@ -73,12 +75,40 @@ def event_id(record):
     return provenance(record.header)[2]
 
 
+class Certificates:
+    """An authority of our own, and what it signs."""
+
+    def __init__(self, folder):
+        folder.mkdir(exist_ok=True)
+        self.folder, self.ca = folder, folder / "ca.pem"
+        self.request("ca.key", "-x509", "-out", "ca.pem", "-subj", "/CN=millrace test", "-days", "2")
+
+    def openssl(self, *words):
+        run("openssl", *words, cwd=self.folder)
+
+    def request(self, key, *words):
+        self.openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                     "-keyout", key, *words)
+
+    def make(self, name, subject):
+        """name.pem and name.key, for 127.0.0.1; those of the same name are replaced."""
+        (self.folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+        self.request("new.key", "-out", "new.csr", "-subj", f"/CN={subject}")
+        self.openssl("x509", "-req", "-in", "new.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+                     "-CAcreateserial", "-out", "new.pem", "-days", "2", "-extfile", "names")
+        for suffix in "key", "pem":
+            (self.folder / f"new.{suffix}").rename(self.folder / f"{name}.{suffix}")
+        return self.folder / f"{name}.pem", self.folder / f"{name}.key"
+
+
 class Broker:
     """A real Kafka."""
 
     def __init__(self, folder):
         self.folder = folder
         self.address = self.start()
+        self.reader = Consumer({"bootstrap.servers": self.address, "group.id": "reader",
+                                "fetch.wait.max.ms": 10, "log_level": 0})
 
     def tool(self, *words):
         return run(SOURCE / "tools/kafka", *words, "--dir", self.folder).decode()
@@ -87,6 +117,7 @@ class Broker:
         return self.tool("start").strip()
 
     def stop(self):
+        self.reader.close()
         self.tool("stop", "--wipe")
 
     def kill(self):
@@ -103,21 +134,20 @@ class Broker:
 
     def records(self, topic):
         """{(partition, offset): Record} of all that stands in a topic."""
-        mark = secrets.token_bytes(16).hex()
-        out = run("kcat", "-C", "-b", self.address, "-t", topic, "-o", "beginning", "-e", "-q",
-                  "-X", "fetch.wait.max.ms=10", "-f", f"%p %o %K %S\n%k%s%h{mark}")
-        result, at = {}, 0
-        while at < len(out):
-            line = out.index(b"\n", at)
-            partition, offset, key_size, size = map(int, out[at:line].split())
-            at, end = line + 1, line + 1 + max(key_size, 0) + max(size, 0)
-            key, value = out[at:end - max(size, 0)], out[end - max(size, 0):end]
-            stop = out.index(mark.encode(), end)
-            name, _, header = out[end:stop].partition(b"=")
-            assert name == b"millrace", f"the header is not there: {out[end:stop]}"
-            result[partition, offset] = Record(key if key_size >= 0 else None,
-                                               value if size >= 0 else None, header)
-            at = stop + len(mark)
+        partitions = self.reader.list_topics(topic, timeout=30).topics[topic].partitions
+        places = [TopicPartition(topic, partition, 0) for partition in partitions]
+        missing = sum(self.reader.get_watermark_offsets(place, timeout=30)[1] for place in places)
+        result, end = {}, time.monotonic() + 60
+        self.reader.assign(places)
+        while len(result) < missing:
+            assert time.monotonic() < end, f"{topic}: {len(result)} of {missing} records"
+            for message in self.reader.consume(10000, 0.1):
+                assert message.error() is None, message.error()
+                (name, header), = message.headers()
+                assert name == "millrace"
+                place = message.partition(), message.offset()
+                result[place] = Record(message.key(), message.value(), header)
+        self.reader.unassign()
         return result
 
 
@@ -154,7 +184,7 @@ class Gateway:
 
     def status(self):
         with urllib.request.urlopen(f"{self.admin}/status", timeout=5) as answer:
-            return json.load(answer)
+            return json.load(answer)["detail"]
 
     def rss(self):
         """Bytes of memory that the process holds now."""

@@ -155,6 +155,14 @@ def test_idempotency_key(broker, gateway, tenant):
     assert len({partition for partition, _ in stands}) == 1
 
 
+def test_kcat_reads_what_was_posted(broker, gateway, tenant):
+    body = envelope(PIN, b'{"index":2}')
+    curl(f"{gateway.url}/topics/{tenant}.pin/partitions/1", "--data-binary", "@-", data=body)
+    out = run("kcat", "-C", "-b", broker.address, "-t", f"{tenant}.pin", "-o", "beginning", "-e",
+              "-q", "-f", "%p %o %k %S %s\n")
+    assert out == b"1 0  %d %s\n1 1  11 {\"index\":2}\n" % (len(PIN), PIN)
+
+
 def test_console_consumer_reads_what_was_posted(broker, gateway, tenant):
     """Kafka's own reader."""
     body = '{"records":[{"key":"k1","value":{"index":1}},{"value":{"index":2}}]}'
