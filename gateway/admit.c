@@ -127,6 +127,7 @@ produce_event(struct post *post, struct event *event, struct stamp *stamp)
         .value = event->value,
         .header = stamp_record(stamp, identity != NULL ? identity->id : unique, value_hash),
         .value_borrowed = true,
+        .time_ms = post->received_us / 1000,
         .opaque = event,
     };
     event->partition = -1;

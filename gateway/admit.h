@@ -64,7 +64,8 @@ struct post {
     struct post *next; /* of those that wait for their topic */
     uint32_t index;    /* of its first event in the request, if that has several posts */
     bool is_named;     /* its events have an identity */
-    int form;          /* the dialect's own note for its answer */
+    int form;          /* the dialect's own notes for its answer */
+    void *state;
 };
 
 struct admit_options {

@@ -12,6 +12,10 @@
 extern const struct dialect rest_v2;
 void rest_v2_route(const struct call *call);
 
+/* rest_v3.c: Kafka REST Proxy v3 */
+extern const struct dialect rest_v3;
+void rest_v3_route(const struct call *call);
+
 /* kinesis.c: Kinesis as an API gateway passes it on */
 extern const struct dialect kinesis;
 void kinesis_route(const struct call *call);

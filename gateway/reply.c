@@ -76,19 +76,27 @@ replies_close(struct replies *replies)
 }
 
 void
+reply_send(struct replies *replies, struct mr_http_request *request, const struct dialect *dialect,
+           const struct mr_http_reply *reply)
+{
+    MR_ASSERT(reply->status >= 200);
+    MR_ASSERT(reply->status < 600);
+    mr_add(replies->requests[dialect->name][reply->status / 100], 1);
+    visit_of(request)->dialect = dialect;
+    mr_http_reply(request, reply);
+}
+
+void
 reply_json(struct replies *replies, struct mr_http_request *request, const struct dialect *dialect,
            int status, struct mr_slice body)
 {
-    MR_ASSERT(status >= 200);
-    MR_ASSERT(status < 600);
-    mr_add(replies->requests[dialect->name][status / 100], 1);
-    visit_of(request)->dialect = dialect;
-    mr_http_reply(request, &(struct mr_http_reply){
-                               .status = status,
-                               .content_type = dialect->content_type,
-                               .headers = status == 503 ? "Retry-After: 1\r\n" : NULL,
-                               .body = body,
-                           });
+    reply_send(replies, request, dialect,
+               &(struct mr_http_reply){
+                   .status = status,
+                   .content_type = dialect->content_type,
+                   .headers = status == 503 ? "Retry-After: 1\r\n" : NULL,
+                   .body = body,
+               });
 }
 
 static const struct {
@@ -101,6 +109,36 @@ static const struct {
 #undef X
 };
 
+/* code: of the REST proxy; 0: the fault's own. */
+static void
+send_fault(struct replies *replies, struct mr_http_request *request, const struct dialect *dialect,
+           enum fault fault, int code, char *text)
+{
+    /* It may quote the client, and may have been cut inside a character. */
+    if (!mr_utf8_valid(mr_slice_text(text)))
+        for (char *at = text; *at != '\0'; at++)
+            if ((unsigned char)*at >= 0x80)
+                *at = '?';
+    bool is_kinesis = dialect->name == DIALECT_NAME_KINESIS;
+    int status = is_kinesis   ? faults[fault].kinesis_status
+                 : code == 0  ? faults[fault].status
+                 : code < 600 ? code
+                              : code / 100;
+    struct mr_buf body;
+    mr_buf_init(&body, BODY_BYTES_MAX);
+    if (is_kinesis)
+        mr_buf_printf(&body, "{\"__type\":\"%s\",\"message\":", faults[fault].kinesis_type);
+    else
+        mr_buf_printf(
+            &body, "{\"error_code\":%d,\"message\":", code == 0 ? faults[fault].rest_code : code);
+    mr_buf_json(&body, mr_slice_text(text));
+    mr_buf_text(&body, "}");
+    MR_ASSERT(!body.failed);
+    mr_add(replies->refused[fault], 1);
+    reply_json(replies, request, dialect, status, mr_buf_slice(&body));
+    mr_buf_fini(&body);
+}
+
 void
 reply_fault(struct replies *replies, struct mr_http_request *request, const struct dialect *dialect,
             enum fault fault, const char *format, ...)
@@ -110,27 +148,16 @@ reply_fault(struct replies *replies, struct mr_http_request *request, const stru
     va_start(arguments, format);
     (void)vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
+    send_fault(replies, request, dialect, fault, 0, text);
+}
 
-    /* It may quote the client, and may have been cut inside a character. */
-    if (!mr_utf8_valid(mr_slice_text(text)))
-        for (char *at = text; *at != '\0'; at++)
-            if ((unsigned char)*at >= 0x80)
-                *at = '?';
-    bool is_kinesis = dialect->name == DIALECT_NAME_KINESIS;
-    struct mr_buf body;
-    mr_buf_init(&body, BODY_BYTES_MAX);
-    if (is_kinesis)
-        mr_buf_printf(&body, "{\"__type\":\"%s\",\"message\":", faults[fault].kinesis_type);
-    else
-        mr_buf_printf(&body, "{\"error_code\":%d,\"message\":", faults[fault].rest_code);
-    mr_buf_json(&body, mr_slice_text(text));
-    mr_buf_text(&body, "}");
-    MR_ASSERT(!body.failed);
-    mr_add(replies->refused[fault], 1);
-    reply_json(replies, request, dialect,
-               is_kinesis ? faults[fault].kinesis_status : faults[fault].status,
-               mr_buf_slice(&body));
-    mr_buf_fini(&body);
+void
+reply_fault_code(struct replies *replies, struct mr_http_request *request,
+                 const struct dialect *dialect, enum fault fault, int code, const char *text)
+{
+    char copy[TEXT_BYTES];
+    (void)snprintf(copy, sizeof(copy), "%s", text);
+    send_fault(replies, request, dialect, fault, code, copy);
 }
 
 int

@@ -53,12 +53,18 @@ struct replies; /* counts them */
 struct replies *replies_open(struct mr_metrics *metrics);
 void replies_close(struct replies *replies);
 
+/* Any reply, counted. */
+void reply_send(struct replies *replies, struct mr_http_request *request,
+                const struct dialect *dialect, const struct mr_http_reply *reply);
 /* Body as it is; a 503 carries Retry-After. */
 void reply_json(struct replies *replies, struct mr_http_request *request,
                 const struct dialect *dialect, int status, struct mr_slice body);
 void reply_fault(struct replies *replies, struct mr_http_request *request,
                  const struct dialect *dialect, enum fault fault, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
+/* With an error code of the REST proxy's own, whose first three digits are the status. */
+void reply_fault_code(struct replies *replies, struct mr_http_request *request,
+                      const struct dialect *dialect, enum fault fault, int code, const char *text);
 /* The REST error code of an event that was not stored. */
 int reply_event_code(int code, bool is_retriable);
 

@@ -28,6 +28,7 @@ struct look {
     struct topics *topics;
     char check[MR_BUS_TOPIC_MAX + 1]; /* topic whose durability is asked; "": none */
     int min_insync;
+    const char *cluster;
     struct mr_topic *list;
     size_t count;
 };
@@ -52,6 +53,7 @@ struct topics {
     int64_t look_next_ms, reached_ms;
     struct mr_topic *list; /* NULL: not seen yet */
     size_t list_count;
+    const char *cluster; /* NULL: not asked yet */
 };
 
 /* ---- on the thread of the errands ---- */
@@ -63,6 +65,8 @@ run_look(struct mr_job *job, struct mr_err *err)
     char value[32];
     look->list = NULL;
     look->min_insync = 0;
+    if (mr_bus_cluster_id(look->errand.bus, &look->cluster, LOOK_TIMEOUT_MS, err) != 0)
+        return err->code;
     int code = mr_bus_topics(look->errand.bus, &look->list, &look->count, LOOK_TIMEOUT_MS, err);
     if (code != 0 || look->check[0] == '\0')
         return code;
@@ -151,6 +155,7 @@ finish_look(struct errand *errand)
     free(topics->list);
     topics->list = look->list;
     topics->list_count = look->count;
+    topics->cluster = look->cluster;
     if (look->check[0] != '\0')
         check_durability(topics, look);
 }
@@ -256,8 +261,8 @@ add(struct topics *topics, const char *name)
     return topic;
 }
 
-static bool
-name_ok(const char *name)
+bool
+topics_name_ok(const char *name)
 {
     size_t size = strlen(name);
     return size > 0 && size <= MR_BUS_TOPIC_MAX && strncmp(name, "__", 2) != 0 &&
@@ -323,7 +328,7 @@ static bool
 check_name(const char *name, struct mr_err *err)
 {
     struct mr_topic_name parts;
-    if (!name_ok(name))
+    if (!topics_name_ok(name))
         return mr_fail(err, MR_E(INVALID), MR_REJECT, "Topic %s is not a topic name to post to",
                        name) == 0;
     if (mr_topic_parse(name, &parts) && parts.role != MR_TOPIC_RAW)
@@ -364,6 +369,18 @@ topics_list(const struct topics *topics, size_t *ret_count)
 {
     *ret_count = topics->list_count;
     return topics->list;
+}
+
+const char *
+topics_cluster(const struct topics *topics)
+{
+    return topics->cluster;
+}
+
+const struct mr_plan *
+topics_plan(const struct topics *topics)
+{
+    return topics->options.plan;
 }
 
 bool

@@ -51,6 +51,11 @@ bool topics_kind_known(const struct topics *topics, const char *kind);
 /* All topics of the cluster as last seen, sorted by name; borrowed until the next step. NULL:
  * none have been seen yet. */
 const struct mr_topic *topics_list(const struct topics *topics, size_t *ret_count);
+/* The cluster's id, or NULL while the broker has never answered. */
+const char *topics_cluster(const struct topics *topics);
+const struct mr_plan *topics_plan(const struct topics *topics);
+/* False for what no topic of clients may be called. */
+bool topics_name_ok(const char *name);
 /* False when the broker has not answered for a while. */
 bool topics_reachable(const struct topics *topics);
 /* How many topics are kept by fewer replicas than the plan asks for (LAW 23). */

@@ -230,6 +230,7 @@ struct mr_message {
     struct mr_slice key;    /* copied */
     struct mr_slice value;  /* data NULL: tombstone */
     struct mr_slice header; /* copied; data NULL: none */
+    int64_t time_ms;        /* of the record, UTC; 0: now */
     bool value_borrowed;    /* value stays valid until delivered or commit/abort/flush returned */
     void *opaque;
 };

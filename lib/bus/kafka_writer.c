@@ -141,19 +141,24 @@ static rd_kafka_resp_err_t
 hand_over(struct kafka_writer *writer, rd_kafka_topic_t *topic, const struct mr_message *message)
 {
     int flags = message->value_borrowed ? 0 : RD_KAFKA_MSG_F_COPY;
+    void *key = (void *)(uintptr_t)message->key.data;
     void *value = (void *)(uintptr_t)message->value.data;
-    if (message->header.data == NULL)
-        return rd_kafka_producev(
-            writer->client.rk, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_PARTITION(message->partition),
-            RD_KAFKA_V_KEY(message->key.data, message->key.size),
-            RD_KAFKA_V_VALUE(value, message->value.size), RD_KAFKA_V_MSGFLAGS(flags),
-            RD_KAFKA_V_OPAQUE(message->opaque), RD_KAFKA_V_END);
-    return rd_kafka_producev(
-        writer->client.rk, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_PARTITION(message->partition),
-        RD_KAFKA_V_KEY(message->key.data, message->key.size),
-        RD_KAFKA_V_VALUE(value, message->value.size),
-        RD_KAFKA_V_HEADER(MR_BUS_HEADER, message->header.data, (ssize_t)message->header.size),
-        RD_KAFKA_V_MSGFLAGS(flags), RD_KAFKA_V_OPAQUE(message->opaque), RD_KAFKA_V_END);
+    const rd_kafka_vu_t parts[] = {
+        { .vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = topic },
+        { .vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = message->partition },
+        { .vtype = RD_KAFKA_VTYPE_KEY, .u.mem = { key, message->key.size } },
+        { .vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = { value, message->value.size } },
+        { .vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = flags },
+        { .vtype = RD_KAFKA_VTYPE_TIMESTAMP, .u.i64 = message->time_ms },
+        { .vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = message->opaque },
+        { .vtype = RD_KAFKA_VTYPE_HEADER,
+          .u.header = { MR_BUS_HEADER, message->header.data, (ssize_t)message->header.size } },
+    };
+    size_t count = MR_COUNT(parts) - (message->header.data == NULL);
+    rd_kafka_error_t *error = rd_kafka_produceva(writer->client.rk, parts, count);
+    rd_kafka_resp_err_t code = rd_kafka_error_code(error); /* of NULL: no error */
+    rd_kafka_error_destroy(error);
+    return code;
 }
 
 static int

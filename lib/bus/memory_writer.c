@@ -197,7 +197,7 @@ store(struct memory_writer *writer, const struct mr_message *message, struct top
         (void)mr_fail(&writer->failed, report.err.code, MR_REJECT, "%s", report.err.text);
     } else {
         struct entry entry = { .txn = writer->txn,
-                               .time_ms = mr_wall_ms(),
+                               .time_ms = message->time_ms != 0 ? message->time_ms : mr_wall_ms(),
                                .key = message->key,
                                .value = message->value,
                                .header = message->header };

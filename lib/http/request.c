@@ -215,6 +215,7 @@ static const struct {
     { 201, "HTTP/1.1 201 Created\r\n" },
     { 202, "HTTP/1.1 202 Accepted\r\n" },
     { 204, "HTTP/1.1 204 No Content\r\n" },
+    { 207, "HTTP/1.1 207 Multi-Status\r\n" },
     { 304, "HTTP/1.1 304 Not Modified\r\n" },
     { 400, "HTTP/1.1 400 Bad Request\r\n" },
     { 401, "HTTP/1.1 401 Unauthorized\r\n" },

@@ -101,7 +101,8 @@ records_come_back_as_they_were_given(void **state)
     struct mr_message full = { .topic = topic,
                                .key = MR_SLICE("key"),
                                .value = MR_SLICE("with\0zero"),
-                               .header = MR_SLICE("\x01\x00\x02") };
+                               .header = MR_SLICE("\x01\x00\x02"),
+                               .time_ms = 1700000000123 };
     struct mr_message tombstone = { .topic = topic, .key = MR_SLICE("key") };
     struct mr_message empty = { .topic = topic, .value = MR_SLICE(""), .value_borrowed = true };
     TOOL_OK(mr_writer_produce(writer, &full, &oops));
@@ -126,8 +127,9 @@ records_come_back_as_they_were_given(void **state)
         assert_true(mr_slice_is(got[0].key, full.key));
         assert_true(mr_slice_is(got[0].value, full.value));
         assert_true(mr_slice_is(got[0].header, full.header));
-        assert_true(got[0].time_ms > 1600000000000);
+        assert_true(got[0].time_ms == full.time_ms);
     }
+    assert_true(got[2].time_ms > full.time_ms);
     assert_null(got[1].value.data);
     assert_int_equal(got[1].offset, 1);
     assert_null(got[1].header.data);
