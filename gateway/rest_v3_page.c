@@ -30,7 +30,7 @@ v3_page_init(struct v3_page *page, const struct call *call, const char *cluster)
     MR_ASSERT(v3 > (const char *)path.data);
     MR_ASSERT(before <= path.size);
     mr_buf_init(&root, host.size + before + 64);
-    mr_buf_text(&root, "http://");
+    mr_buf_text(&root, mr_http_is_tls(call->request) ? "https://" : "http://");
     mr_buf_put(&root, host.data, host.size);
     mr_buf_put(&root, path.data, before);
     mr_buf_text(&root, "v3/clusters");

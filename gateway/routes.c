@@ -87,6 +87,8 @@ dialect_of(const struct call *call)
     if (call_segment_is(call, 0, "streams") ||
         mr_http_header(call->request, "x-amz-target").data != NULL)
         return &kinesis;
+    if (call_segment_is(call, 0, "v3"))
+        return &rest_v3;
     return call_segment_is(call, 0, "v1") ? &events_v1 : &rest_v2;
 }
 
