@@ -7,6 +7,7 @@
 
 #include "base/base.h"
 #include "gateway/admit.h"
+#include "gateway/consumers.h"
 #include "gateway/errand.h"
 #include "gateway/guard.h"
 #include "http/http.h"
@@ -26,6 +27,8 @@ struct gateway {
     struct guard *guard;
     struct replies *replies;
     struct visits *visits;
+    struct consumers *consumers;
+    const char *pipeline; /* whose processes read in groups "<pipeline>.<process>"; or NULL */
 };
 
 struct call {

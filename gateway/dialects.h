@@ -11,6 +11,7 @@
 /* rest_v2.c: Kafka REST Proxy v2 */
 extern const struct dialect rest_v2;
 void rest_v2_route(const struct call *call);
+void rest_v2_consumers_route(const struct call *call);
 
 /* rest_v3.c: Kafka REST Proxy v3 */
 extern const struct dialect rest_v3;

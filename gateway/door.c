@@ -17,6 +17,8 @@ enum {
     DELIVERY_MS_DEFAULT = 10000,
     BACKGROUND_EVERY_MS = 20, /* topics and deadlines need not be looked at more often */
     CERTIFICATES_EVERY_MS = 1000,
+    CONSUMERS_MAX_DEFAULT = 100,
+    CONSUMER_IDLE_MS_DEFAULT = 300000,
 };
 
 struct door {
@@ -25,6 +27,28 @@ struct door {
     struct mr_cell *connections;
     int64_t background_next_ms, certificates_next_ms;
 };
+
+/* Whatever ends on another thread is served in the round in which it is told. */
+static int
+watch_parts(struct door *door, struct mr_err *err)
+{
+    struct gateway *gateway = &door->gateway;
+    const struct {
+        int fd;
+        void (*ready)(void *self);
+        void *self;
+    } parts[] = {
+        { admit_fd(gateway->admit), admit_reports, gateway->admit },
+        { errands_fd(gateway->errands), errands_serve, gateway->errands },
+        { consumers_fd(gateway->consumers), consumers_serve, gateway->consumers },
+        { guard_fd(gateway->guard), guard_serve, gateway->guard },
+    };
+    for (size_t i = 0; i < MR_COUNT(parts); i++)
+        if (parts[i].fd >= 0 &&
+            mr_http_watch(door->http, parts[i].fd, parts[i].ready, parts[i].self, err) != 0)
+            return err->code;
+    return 0;
+}
 
 int
 door_open(const struct door_options *options, struct door **ret, struct mr_err *err)
@@ -52,6 +76,13 @@ door_open(const struct door_options *options, struct door **ret, struct mr_err *
     struct guard_options guard = {
         .policy = options->policy, .again = route, .self = gateway, .metrics = options->metrics
     };
+    struct consumers_options consumers = {
+        .bus = options->bus,
+        .count_max = options->consumers_max > 0 ? options->consumers_max : CONSUMERS_MAX_DEFAULT,
+        .idle_ms_max =
+            options->consumer_idle_ms > 0 ? options->consumer_idle_ms : CONSUMER_IDLE_MS_DEFAULT,
+    };
+    gateway->pipeline = options->pipeline;
     struct mr_http_options http = {
         .host = options->host,
         .port = options->port,
@@ -63,13 +94,8 @@ door_open(const struct door_options *options, struct door **ret, struct mr_err *
     if (guard_open(&guard, &gateway->guard, err) != 0 ||
         visits_open(access_log, options->metrics, &gateway->visits, err) != 0 ||
         admit_open(&admit, &gateway->admit, err) != 0 ||
-        mr_http_listen(&http, &door->http, err) != 0 ||
-        mr_http_watch(door->http, admit_fd(gateway->admit), admit_reports, gateway->admit, err) !=
-            0 ||
-        (guard_fd(gateway->guard) >= 0 && mr_http_watch(door->http, guard_fd(gateway->guard),
-                                                        guard_serve, gateway->guard, err) != 0) ||
-        mr_http_watch(door->http, errands_fd(gateway->errands), errands_serve, gateway->errands,
-                      err) != 0) {
+        consumers_open(&consumers, &gateway->consumers, err) != 0 ||
+        mr_http_listen(&http, &door->http, err) != 0 || watch_parts(door, err) != 0) {
         door_close(door);
         return err->code;
     }
@@ -85,6 +111,7 @@ door_close(struct door *door)
         return;
     struct gateway *gateway = &door->gateway;
     errands_close(gateway->errands);
+    consumers_close(gateway->consumers);
     admit_close(gateway->admit); /* before http: the writer may still read request bodies */
     mr_http_close(door->http);
     visits_close(gateway->visits);
@@ -126,6 +153,7 @@ door_step(struct door *door, int timeout_ms)
         door->background_next_ms = now_ms + BACKGROUND_EVERY_MS;
         count += admit_step(door->gateway.admit);
         guard_step(door->gateway.guard);
+        consumers_step(door->gateway.consumers);
         renew_certificates(door, now_ms);
         mr_set(door->connections, (int64_t)mr_http_open_connections(door->http));
     }
@@ -136,8 +164,10 @@ bool
 door_drain(struct door *door, int timeout_ms)
 {
     mr_http_drain(door->http);
+    consumers_drain(door->gateway.consumers);
     (void)door_step(door, timeout_ms);
-    return mr_http_pending(door->http) == 0 && mr_http_open_connections(door->http) == 0;
+    return consumers_count(door->gateway.consumers) == 0 && mr_http_pending(door->http) == 0 &&
+           mr_http_open_connections(door->http) == 0;
 }
 
 int

@@ -28,6 +28,9 @@ struct door_options {
     int linger_ms;
     int delivery_ms_max; /* 0: 10 s */
     int64_t in_flight_bytes_max;
+    size_t consumers_max;       /* 0: 100 */
+    int64_t consumer_idle_ms;   /* 0: 5 minutes */
+    const char *pipeline;       /* its groups are not for clients; NULL: none */
     const char *access_log;     /* see visit.h; NULL: off */
     struct mr_metrics *metrics; /* made with gateway_metrics (reply.h) */
 };

@@ -15,6 +15,13 @@ const struct mr_opt options_http[] = {
       "Size of one request body, as sent and inflated; beyond it clients get 413.", false },
     { "connections-max", MR_OPT_INT, AT(connections_max), "4096", 1, 1000000, NULL,
       "Open client connections; beyond it clients get 503.", false },
+    { "consumers-max", MR_OPT_INT, AT(consumers_max), "100", 1, 10000, NULL,
+      "Consumer instances of REST clients, each with a thread and up to 2 MB; beyond it clients "
+      "get "
+      "429.",
+      false },
+    { "consumer-idle-ms", MR_OPT_MS, AT(consumer_idle_ms), "5m", 1000, 86400000, NULL,
+      "A consumer instance that is not used for so long is gone.", false },
     { "tls-cert", MR_OPT_TEXT, AT(tls_cert), "", 0, PATH_BYTES_MAX, NULL,
       "PEM file of the certificate chain; with it clients must speak TLS 1.2 or 1.3. It is read "
       "again at SIGHUP and within a second after a change.",
@@ -100,6 +107,9 @@ options_apply(const struct options *options, struct door_options *ret, struct mr
         .body_bytes_max = (size_t)options->body_bytes_max,
         .body_bytes_total_max = (size_t)options->in_flight_bytes,
     };
+    ret->consumers_max = (size_t)options->consumers_max;
+    ret->consumer_idle_ms = options->consumer_idle_ms;
+    ret->pipeline = options->service.pipeline;
     ret->tls = (struct mr_http_tls){
         .cert = or_null(options->tls_cert),
         .key = or_null(options->tls_key),

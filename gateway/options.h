@@ -15,6 +15,7 @@ struct options {
     bool auto_topics, insecure;
     const char *access_log;
     int64_t linger_ms, in_flight_bytes, body_bytes_max, connections_max;
+    int64_t consumers_max, consumer_idle_ms;
     const char *tls_cert, *tls_key, *tls_client_ca, *tls_client;
 };
 
@@ -23,7 +24,7 @@ extern const struct mr_opt options_http[];
 /* INVALID when others than this machine could come in without TLS or without saying who they are.
  */
 int options_check_listen(const struct options *options, const char *host, struct mr_err *err);
-/* Fills limits and tls; strings are borrowed. */
+/* Fills limits, tls and what concerns consumers; strings are borrowed. */
 int options_apply(const struct options *options, struct door_options *ret, struct mr_err *err);
 
 #endif

@@ -93,7 +93,7 @@ reply_json(struct replies *replies, struct mr_http_request *request, const struc
     reply_send(replies, request, dialect,
                &(struct mr_http_reply){
                    .status = status,
-                   .content_type = dialect->content_type,
+                   .content_type = status == 204 ? NULL : dialect->content_type,
                    .headers = status == 503 ? "Retry-After: 1\r\n" : NULL,
                    .body = body,
                });

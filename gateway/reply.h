@@ -33,6 +33,12 @@ struct dialect {
     X(ACCEPT, 406, 406, 406, "SerializationException")                                             \
     X(TOPIC, 404, 40401, 400, "ResourceNotFoundException")                                         \
     X(PARTITION, 404, 40402, 400, "ResourceNotFoundException")                                     \
+    X(INSTANCE, 404, 40403, 400, "ResourceNotFoundException")                                      \
+    X(FORMAT, 406, 40601, 406, "SerializationException")                                           \
+    X(INSTANCE_EXISTS, 409, 40902, 400, "ResourceInUseException")                                  \
+    X(STATE, 409, 40903, 400, "ResourceInUseException")                                            \
+    X(CONFIG, 422, 42204, 400, "ValidationException")                                              \
+    X(INSTANCES, 429, 42901, 400, "LimitExceededException")                                        \
     X(DENIED, 403, 40301, 400, "AccessDeniedException")                                            \
     X(CONFLICT, 409, 409, 400, "ResourceInUseException")                                           \
     X(ROUTE, 404, 404, 404, "UnknownOperationException")                                           \

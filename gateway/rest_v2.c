@@ -26,9 +26,17 @@ static const struct dialect variants[] = {
     DIALECT("application/vnd.kafka.binary.v2+json"),
 };
 
-/* NULL: it was answered 406. */
-static const struct dialect *
-negotiate(const struct call *call)
+static void
+refuse_accept(const struct call *call, enum fault fault, const char *fix)
+{
+    struct mr_slice accept = mr_http_header(call->request, "accept");
+    reply_fault(
+        call->gateway->replies, call->request, &rest_v2, fault, "Accept %.*s is not offered%s",
+        (int)(accept.size < QUOTED_MAX ? accept.size : QUOTED_MAX), (const char *)accept.data, fix);
+}
+
+const struct dialect *
+rest_v2_negotiate(const struct call *call)
 {
     const char *types[MR_COUNT(variants)];
     struct mr_slice accept = mr_http_header(call->request, "accept");
@@ -37,10 +45,37 @@ negotiate(const struct call *call)
     int picked = media_pick(accept, types, MR_COUNT(types));
     if (picked >= 0)
         return &variants[picked];
-    reply_fault(call->gateway->replies, call->request, &rest_v2, FAULT_ACCEPT,
-                "Accept %.*s is not offered; ask for " TYPE,
-                (int)(accept.size < QUOTED_MAX ? accept.size : QUOTED_MAX),
-                (const char *)accept.data);
+    refuse_accept(call, FAULT_ACCEPT, "; ask for " TYPE);
+    return NULL;
+}
+
+const struct dialect *
+rest_v2_negotiate_records(const struct call *call, bool is_json)
+{
+    static const size_t json[] = { 3, 0, 1, 2 }, binary[] = { 4, 0, 1, 2 };
+    static const char *const embedded[] = {
+        "application/vnd.kafka.json.v2+json",     "application/vnd.kafka.binary.v2+json",
+        "application/vnd.kafka.avro.v2+json",     "application/vnd.kafka.jsonschema.v2+json",
+        "application/vnd.kafka.protobuf.v2+json",
+    };
+    const size_t *order = is_json ? json : binary;
+    const char *types[MR_COUNT(json)];
+    struct mr_slice accept = mr_http_header(call->request, "accept");
+    for (size_t i = 0; i < MR_COUNT(types); i++)
+        types[i] = variants[order[i]].content_type;
+    int picked = media_pick(accept, types, MR_COUNT(types));
+    if (picked >= 0)
+        return &variants[order[picked]];
+    if (media_pick(accept, embedded, MR_COUNT(embedded)) >= 0)
+        refuse_accept(call, FAULT_FORMAT,
+                      is_json ? ": this consumer was made with format json; ask for "
+                                "application/vnd.kafka.json.v2+json"
+                              : ": this consumer was made with format binary; ask for "
+                                "application/vnd.kafka.binary.v2+json");
+    else
+        refuse_accept(call, FAULT_ACCEPT,
+                      is_json ? "; ask for application/vnd.kafka.json.v2+json"
+                              : "; ask for application/vnd.kafka.binary.v2+json");
     return NULL;
 }
 
@@ -101,7 +136,7 @@ route_post(const struct call *call, const struct dialect *as)
 void
 rest_v2_route(const struct call *call)
 {
-    const struct dialect *as = negotiate(call);
+    const struct dialect *as = rest_v2_negotiate(call);
     if (as == NULL)
         return;
     if (call->is_post && call_segment_is(call, 0, "topics"))

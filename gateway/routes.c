@@ -12,8 +12,12 @@ static const struct {
     const char *segment;
     void (*route)(const struct call *call);
 } roots[] = {
-    { "topics", rest_v2_route }, { "brokers", rest_v2_route }, { "streams", kinesis_route },
-    { "v1", events_route },      { "v3", rest_v3_route },
+    { "topics", rest_v2_route },
+    { "brokers", rest_v2_route },
+    { "consumers", rest_v2_consumers_route },
+    { "streams", kinesis_route },
+    { "v1", events_route },
+    { "v3", rest_v3_route },
 };
 
 static bool

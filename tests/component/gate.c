@@ -48,7 +48,7 @@ make_topic(struct gate *gate, const char *topic)
     struct mr_topic_name name;
     struct mr_err err = { 0 };
     assert_true(mr_topic_parse(topic, &name));
-    if (mr_plan_make(gate->plan, gate->bus, name.tenant, name.kind, 1000, &err) != 0)
+    if (mr_plan_make(gate->plan, gate->bus, name.tenant, name.kind, WAIT_MS_MAX, &err) != 0)
         fail_msg("%s", err.text);
 }
 
@@ -60,7 +60,8 @@ gate_open(struct gate *gate, const struct gate_wish *wish)
     const char *source = getenv("MILLRACE_SOURCE");
     assert_non_null(source);
     (void)snprintf(kinds, sizeof(kinds), "%s/proto/kinds", source);
-    *gate = (struct gate){ .bus = mr_bus_memory(), .plan = make_plan(wish) };
+    *gate = (struct gate){ .bus = wish->bus != NULL ? wish->bus : mr_bus_memory(),
+                           .plan = make_plan(wish) };
     gate->metrics = mr_metrics_open(gateway_metrics, gateway_metrics_count);
     if (wish->topic != NULL)
         make_topic(gate, wish->topic);
@@ -71,6 +72,9 @@ gate_open(struct gate *gate, const struct gate_wish *wish)
         .kinds = kinds,
         .policy = wish->policy,
         .auto_topics = wish->auto_topics,
+        .consumers_max = wish->consumers_max,
+        .consumer_idle_ms = wish->consumer_idle_ms,
+        .pipeline = "mill",
         .delivery_ms_max = wish->delivery_ms_max,
         .in_flight_bytes_max = wish->in_flight_bytes_max > 0 ? wish->in_flight_bytes_max : 24 << 20,
         .access_log = wish->access_log,

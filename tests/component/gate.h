@@ -26,10 +26,13 @@ struct gate {
 };
 
 struct gate_wish {               /* 0: the default in brackets */
+    struct mr_bus *bus;          /* [in memory] is the gate's from then on */
     int partitions;              /* [1] */
     int64_t record_bytes_max;    /* [1048588] */
     int64_t in_flight_bytes_max; /* [24 MiB] */
     int delivery_ms_max;
+    size_t consumers_max;     /* [100] */
+    int64_t consumer_idle_ms; /* [5 minutes] */
     bool auto_topics;
     const char *policy;     /* file; NULL: none */
     const char *access_log; /* [off] */
