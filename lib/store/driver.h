@@ -8,9 +8,8 @@
 #ifndef MR_STORE_DRIVER_H
 #define MR_STORE_DRIVER_H
 
+#include "sigv4/sigv4.h"
 #include "store/store.h"
-
-enum { MR_SHA256_HEX = 64 };
 
 /* Keys of this folder are ours: temporary files and probe objects. */
 #define MR_STORE_OWN ".millrace"

@@ -8,7 +8,6 @@
 #include "store/driver.h"
 #include "store/s3_http.h"
 #include "store/s3_xml.h"
-#include "store/sigv4.h"
 
 #include <pthread.h>
 #include <stdio.h>

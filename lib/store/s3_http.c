@@ -9,7 +9,6 @@
 #include "store/s3_http.h"
 
 #include "clock/clock.h"
-#include "store/sigv4.h"
 
 #include <openssl/evp.h>
 
@@ -205,7 +204,7 @@ header_lines(const struct mr_s3 *s3, struct mr_sigv4_request *request)
     MR_CLEANUP(mr_buf_fini) struct mr_buf line;
     mr_buf_init(&line, MR_TOKEN_MAX + 1024);
     mr_buf_text(&line, "Authorization: ");
-    mr_sigv4_sign(request, &s3->credentials, &line);
+    mr_sigv4_sign(request, s3->credentials.key_id, s3->credentials.secret, &line);
     MR_ASSERT(!line.failed);
     struct curl_slist *lines = curl_slist_append(NULL, line.data);
     for (size_t i = 0; i < request->headers_count; i++) {

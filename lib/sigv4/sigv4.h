@@ -1,25 +1,33 @@
 /*
- * sigv4: AWS Signature Version 4, in the Authorization header, for S3.
+ * sigv4: AWS Signature Version 4, in the Authorization header: for the store, which signs, and the
+ * gateway, which checks.
  *
  * Our own, since libcurl's differs between versions for keys with '=' and unsorted queries. Plain
  * functions without state. Threads: any.
  */
-#ifndef MR_STORE_SIGV4_H
-#define MR_STORE_SIGV4_H
+#ifndef MR_SIGV4_H
+#define MR_SIGV4_H
 
-#include "store/credentials.h"
-#include "store/driver.h"
+#include "base/base.h"
 
-enum { MR_SIGV4_HEADERS_MAX = MR_STORE_META_MAX + 6, MR_SIGV4_TIME = 16 };
+enum {
+    MR_SIGV4_HEADERS_MAX = 40,
+    MR_SIGV4_NAME_MAX = 63, /* of a header */
+    MR_SIGV4_TIME = 16,
+    MR_SIGV4_SECRET_MAX = 255,
+    MR_SIGV4_BYTES_MAX = 64 * 1024, /* path, query and headers together */
+    MR_SHA256_HEX = 64,
+};
 
 struct mr_sigv4_header {
-    char name[64]; /* lower case */
-    char *value;   /* owned */
+    char name[MR_SIGV4_NAME_MAX + 1]; /* lower case */
+    char *value;                      /* owned */
 };
 
 struct mr_sigv4_request {
     const char *method;
-    const char *path;    /* percent-encoded once, as it stands in the request line */
+    const char *path;    /* S3: percent-encoded once, as it stands in the request line; others: that
+                          * encoded again */
     const char *query;   /* encoded and sorted by name; "" when there is none */
     const char *payload; /* SHA-256 in hex, or UNSIGNED-PAYLOAD */
     const char *region, *service;
@@ -31,8 +39,11 @@ struct mr_sigv4_request {
 void mr_sigv4_time(int64_t wall_us, char ret_time[MR_SIGV4_TIME + 1]);
 void mr_sigv4_header(struct mr_sigv4_request *request, const char *name, const char *value);
 void mr_sigv4_fini(struct mr_sigv4_request *request); /* the headers; also for MR_CLEANUP */
+/* Sorts the headers. */
+void mr_sigv4_signature(struct mr_sigv4_request *request, const char *secret,
+                        char ret_hex[MR_SHA256_HEX + 1]);
 /* Appends the value of the Authorization header. */
-void mr_sigv4_sign(struct mr_sigv4_request *request, const struct mr_credentials *credentials,
+void mr_sigv4_sign(struct mr_sigv4_request *request, const char *key_id, const char *secret,
                    struct mr_buf *ret_authorization);
 
 /* Everything but A-Z a-z 0-9 - . _ ~ becomes %XX; '/' stays in a path. */

@@ -2,7 +2,7 @@
  * sigv4: canonical request -> string to sign -> signature, in AWS's order (Signature Version 4
  * signing process). S3's variant: the path is encoded once and not normalised.
  */
-#include "store/sigv4.h"
+#include "sigv4/sigv4.h"
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { REQUEST_BYTES_MAX = 64 * 1024, KEY_BYTES = 32, DATE_LENGTH = 8 };
+enum { KEY_BYTES = 32, DATE_LENGTH = 8 };
 
 void
 mr_sigv4_sha256(struct mr_slice bytes, char ret_hex[MR_SHA256_HEX + 1])
@@ -111,7 +111,7 @@ static void
 hash_canonical(const struct mr_sigv4_request *request, char ret_hex[MR_SHA256_HEX + 1])
 {
     MR_CLEANUP(mr_buf_fini) struct mr_buf text;
-    mr_buf_init(&text, REQUEST_BYTES_MAX);
+    mr_buf_init(&text, MR_SIGV4_BYTES_MAX + 1024);
     mr_buf_printf(&text, "%s\n%s\n%s\n", request->method, request->path, request->query);
     for (size_t i = 0; i < request->headers_count; i++) {
         mr_buf_printf(&text, "%s:", request->headers[i].name);
@@ -129,7 +129,7 @@ static void
 derive_key(const char *secret, struct mr_slice date, const struct mr_sigv4_request *request,
            unsigned char ret_key[KEY_BYTES])
 {
-    char first[4 + MR_SECRET_MAX + 1];
+    char first[4 + MR_SIGV4_SECRET_MAX + 1];
     int length = snprintf(first, sizeof(first), "AWS4%s", secret);
     MR_ASSERT(length > 0 && (size_t)length < sizeof(first));
     hmac(first, (size_t)length, date, ret_key);
@@ -139,9 +139,16 @@ derive_key(const char *secret, struct mr_slice date, const struct mr_sigv4_reque
     OPENSSL_cleanse(first, sizeof(first));
 }
 
+static char *
+scope_of(const struct mr_sigv4_request *request)
+{
+    return mr_printf("%.*s/%s/%s/aws4_request", DATE_LENGTH, request->time, request->region,
+                     request->service);
+}
+
 void
-mr_sigv4_sign(struct mr_sigv4_request *request, const struct mr_credentials *credentials,
-              struct mr_buf *ret_authorization)
+mr_sigv4_signature(struct mr_sigv4_request *request, const char *secret,
+                   char ret_hex[MR_SHA256_HEX + 1])
 {
     MR_ASSERT(strlen(request->time) == MR_SIGV4_TIME);
     MR_ASSERT(request->headers_count > 0);
@@ -149,20 +156,25 @@ mr_sigv4_sign(struct mr_sigv4_request *request, const struct mr_credentials *cre
 
     char hash[MR_SHA256_HEX + 1];
     hash_canonical(request, hash);
-    MR_CLEANUP(mr_freep)
-    char *scope = mr_printf("%.*s/%s/%s/aws4_request", DATE_LENGTH, request->time, request->region,
-                            request->service);
+    MR_CLEANUP(mr_freep) char *scope = scope_of(request);
     MR_CLEANUP(mr_freep)
     char *to_sign = mr_printf("AWS4-HMAC-SHA256\n%s\n%s\n%s", request->time, scope, hash);
 
     unsigned char key[KEY_BYTES], digest[KEY_BYTES];
-    derive_key(credentials->secret, mr_slice(request->time, DATE_LENGTH), request, key);
+    derive_key(secret, mr_slice(request->time, DATE_LENGTH), request, key);
     hmac(key, sizeof(key), mr_slice_text(to_sign), digest);
-    char signature[MR_SHA256_HEX + 1];
-    mr_hex(digest, sizeof(digest), signature);
+    mr_hex(digest, sizeof(digest), ret_hex);
+}
 
-    mr_buf_printf(ret_authorization,
-                  "AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=", credentials->key_id, scope);
+void
+mr_sigv4_sign(struct mr_sigv4_request *request, const char *key_id, const char *secret,
+              struct mr_buf *ret_authorization)
+{
+    char signature[MR_SHA256_HEX + 1];
+    mr_sigv4_signature(request, secret, signature);
+    MR_CLEANUP(mr_freep) char *scope = scope_of(request);
+    mr_buf_printf(ret_authorization, "AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=", key_id,
+                  scope);
     put_names(ret_authorization, request);
     mr_buf_printf(ret_authorization, ", Signature=%s", signature);
 }
