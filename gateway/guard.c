@@ -225,18 +225,35 @@ is_scheme(struct mr_slice header, const char *word, struct mr_slice *ret_rest)
     return true;
 }
 
+/* Signatures in the query end up in logs, and no client of Kinesis makes them. */
+static enum verdict
+check_presigned(struct guard *guard, struct mr_http_request *request, struct shown *ret)
+{
+    if (guard->policy->credentials_count[METHOD_SIGV4] == 0 || mr_http_query(request).size == 0 ||
+        mr_http_param(request, "X-Amz-Algorithm").data == NULL)
+        return NOT_SHOWN;
+    ret->method = METHOD_SIGV4;
+    return shown_bad(ret, REFUSED_FORM,
+                     "signatures in the query are not taken; sign in the Authorization header");
+}
+
 static enum verdict
 check_authorization(struct guard *guard, struct mr_http_request *request, struct shown *ret)
 {
     struct mr_slice header = mr_http_header(request, "authorization"), rest;
     if (header.data == NULL)
-        return NOT_SHOWN;
+        return check_presigned(guard, request, ret);
     if (is_scheme(header, "Basic", &rest))
         return passwords_check(guard->passwords, guard->policy, request, rest, ret);
     if (is_scheme(header, "Bearer", &rest))
         return tokens_check(guard->tokens, guard->policy, request, rest, ret);
+    if (is_scheme(header, "AWS4-HMAC-SHA256", &rest))
+        return guard->policy->credentials_count[METHOD_SIGV4] == 0
+                   ? NOT_SHOWN /* SDKs sign whatever they send */
+                   : signed_check(guard->policy, request, rest, ret);
     return shown_bad(ret, REFUSED_WRONG,
-                     "the scheme of Authorization is not taken here; there are Basic and Bearer");
+                     "the scheme of Authorization is not taken here; there are Basic, Bearer and "
+                     "AWS4-HMAC-SHA256");
 }
 
 static enum verdict

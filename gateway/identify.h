@@ -76,6 +76,12 @@ enum verdict tokens_check(struct tokens *tokens, const struct policy *policy,
                           struct shown *ret);
 void tokens_forget(struct tokens *tokens); /* the policy is another one */
 
+/* ---- signed.c ---- */
+
+/* fields: what follows "AWS4-HMAC-SHA256 ". */
+enum verdict signed_check(const struct policy *policy, struct mr_http_request *request,
+                          struct mr_slice fields, struct shown *ret);
+
 /* ---- refuse.c ---- */
 
 /* retry_s: for a refusal that passes; 0: none. */

@@ -1,6 +1,7 @@
 #include "gateway/policy_read.h"
 
 #include "names/names.h"
+#include "sigv4/sigv4.h"
 
 #include <crypt.h>
 #include <ctype.h>
@@ -18,6 +19,8 @@ enum {
     CREDENTIALS_MAX = 100000, /* of one method */
     KEY_HEX = 64,             /* SHA-256 */
     ORIGIN_BYTES_MAX = 256,
+    SECRET_BYTES_MIN = 16,
+    SECRET_FILE_BYTES_MAX = 4096,
 };
 
 #define INVALID(err, ...) mr_fail(err, MR_E(INVALID), MR_FATAL, __VA_ARGS__)
@@ -196,6 +199,56 @@ take_basic(struct policy *policy, json_t *object, struct entry *entry, struct mr
 }
 
 static int
+take_secret(struct policy *policy, const char *file, const char **ret, struct mr_err *err)
+{
+    MR_CLEANUP(mr_buf_fini) struct mr_buf bytes;
+    mr_buf_init(&bytes, SECRET_FILE_BYTES_MAX);
+    if (policy_file(policy, file, &bytes, err) != 0 || policy_private(policy, err) != 0)
+        return err->code;
+    while (bytes.size > 0 && isspace((unsigned char)bytes.data[bytes.size - 1]))
+        bytes.size--;
+    *ret = mr_arena_copy(&policy->arena, bytes.data != NULL ? bytes.data : "", bytes.size);
+    return 0;
+}
+
+static int
+take_access_key(struct policy *policy, json_t *object, struct entry *entry, struct mr_err *err)
+{
+    struct credential key = { .entry = entry };
+    const char *file = NULL;
+    if (json_check_names(object, "access_key_id secret secret_file", err) != 0 ||
+        json_take_text(object, "access_key_id", &key.name, err) != 0 ||
+        json_take_text(object, "secret", &key.secret, err) != 0 ||
+        json_take_text(object, "secret_file", &file, err) != 0)
+        return err->code;
+    if (key.name == NULL || (key.secret == NULL) == (file == NULL))
+        return INVALID(err, "access_key_id and one of secret and secret_file are expected");
+    policy->has_secrets = policy->has_secrets || key.secret != NULL;
+    if (file != NULL && take_secret(policy, file, &key.secret, err) != 0)
+        return err->code;
+    size_t length = strlen(key.secret);
+    if (length < SECRET_BYTES_MIN || length > MR_SIGV4_SECRET_MAX)
+        return INVALID(err, "the secret of %s must have %d to %d characters", key.name,
+                       SECRET_BYTES_MIN, MR_SIGV4_SECRET_MAX);
+    return add(policy, METHOD_SIGV4, &key, err);
+}
+
+static int
+take_aws(struct policy *policy, json_t *object, struct entry *entry, struct mr_err *err)
+{
+    json_t *list = NULL, *item;
+    size_t i;
+    if (json_take_list(object, "aws", POLICY_LIST_MAX, &list, err) != 0)
+        return err->code;
+    json_array_foreach(list, i, item)
+    {
+        if (take_access_key(policy, item, entry, err) != 0)
+            return mr_fail_in(err, "aws[%zu]", i);
+    }
+    return 0;
+}
+
+static int
 take_tls(struct policy *policy, json_t *object, struct entry *entry, struct mr_err *err)
 {
     const char **names = NULL;
@@ -248,7 +301,7 @@ is_principal_name(const char *name)
 static int
 take_principal(struct policy *policy, json_t *object, struct entry *entry, struct mr_err *err)
 {
-    if (json_check_names(object, "name api_keys basic jwt tls grants limits", err) != 0 ||
+    if (json_check_names(object, "name api_keys aws basic jwt tls grants limits", err) != 0 ||
         json_take_text(object, "name", &entry->name, err) != 0)
         return err->code;
     if (entry->name == NULL || !is_principal_name(entry->name))
@@ -256,7 +309,7 @@ take_principal(struct policy *policy, json_t *object, struct entry *entry, struc
                        POLICY_NAME_MAX);
     struct credential self = { .name = entry->name, .entry = entry };
     if (add(policy, METHOD_NONE, &self, err) != 0 || take_keys(policy, object, entry, err) != 0 ||
-        take_basic(policy, object, entry, err) != 0 ||
+        take_basic(policy, object, entry, err) != 0 || take_aws(policy, object, entry, err) != 0 ||
         take_claims(policy, object, entry, err) != 0 || take_tls(policy, object, entry, err) != 0 ||
         take_grants(policy, object, entry, err) != 0 ||
         take_limits(object, &entry->limits, err) != 0)

@@ -3,36 +3,44 @@
 static const int64_t second_ns = 1000000000;
 
 static int64_t
-wait_ns(int64_t full_ns, int64_t now_ns, const struct limits *limits)
+cost_ns(size_t amount, int64_t per_s)
 {
-    return full_ns - now_ns - limits->burst_s * second_ns;
+    __int128 cost = (__int128)amount * second_ns / per_s;
+    return cost > INT64_MAX / 4 ? INT64_MAX / 4 : (int64_t)cost;
+}
+
+/* How long until the bucket holds it, or is full; not above 0: it does. */
+static int64_t
+wait_ns(int64_t full_ns, int64_t now_ns, int64_t cost, int64_t burst)
+{
+    int64_t debt = full_ns > now_ns ? full_ns - now_ns : 0;
+    return debt + (cost < burst ? cost : burst) - burst;
 }
 
 static void
-spend(int64_t *full_ns, int64_t now_ns, int64_t amount, int64_t per_s)
+spend(int64_t *full_ns, int64_t now_ns, int64_t cost)
 {
-    __int128 cost_ns = (__int128)amount * second_ns / per_s;
-    __int128 full = (*full_ns > now_ns ? *full_ns : now_ns) + cost_ns;
-    *full_ns = full > INT64_MAX / 2 ? INT64_MAX / 2 : (int64_t)full;
+    *full_ns = (*full_ns > now_ns ? *full_ns : now_ns) + cost;
 }
 
 int
 rate_take(struct rate *rate, const struct limits *limits, size_t bytes, int64_t now_ns)
 {
     MR_ASSERT(rate != NULL);
-    int64_t longest_ns = -1;
-    if (limits->requests_per_s > 0)
-        longest_ns = wait_ns(rate->requests_full_ns, now_ns, limits);
-    if (limits->bytes_per_s > 0 && bytes > 0) {
-        int64_t bytes_ns = wait_ns(rate->bytes_full_ns, now_ns, limits);
-        longest_ns = bytes_ns > longest_ns ? bytes_ns : longest_ns;
+    int64_t burst = limits->burst_s * second_ns, longest = 0, request = 0, body = 0;
+    if (limits->requests_per_s > 0) {
+        request = cost_ns(1, limits->requests_per_s);
+        longest = wait_ns(rate->requests_full_ns, now_ns, request, burst);
     }
-    if (longest_ns >= 0)
-        return (int)(longest_ns / second_ns) + 1;
-    if (limits->requests_per_s > 0)
-        spend(&rate->requests_full_ns, now_ns, 1, limits->requests_per_s);
-    if (limits->bytes_per_s > 0)
-        spend(&rate->bytes_full_ns, now_ns, (int64_t)bytes, limits->bytes_per_s);
+    if (limits->bytes_per_s > 0 && bytes > 0) {
+        body = cost_ns(bytes, limits->bytes_per_s);
+        int64_t wait = wait_ns(rate->bytes_full_ns, now_ns, body, burst);
+        longest = wait > longest ? wait : longest;
+    }
+    if (longest > 0)
+        return (int)((longest - 1) / second_ns) + 1;
+    spend(&rate->requests_full_ns, now_ns, request);
+    spend(&rate->bytes_full_ns, now_ns, body);
     return 0;
 }
 

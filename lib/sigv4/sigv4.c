@@ -11,7 +11,11 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { KEY_BYTES = 32, DATE_LENGTH = 8 };
+enum {
+    KEY_BYTES = 32,
+    DATE_LENGTH = 8,
+    FIXED_BYTES_MAX = 8 * 1024, /* of a canonical request, besides path, query and headers */
+};
 
 void
 mr_sigv4_sha256(struct mr_slice bytes, char ret_hex[MR_SHA256_HEX + 1])
@@ -111,7 +115,7 @@ static void
 hash_canonical(const struct mr_sigv4_request *request, char ret_hex[MR_SHA256_HEX + 1])
 {
     MR_CLEANUP(mr_buf_fini) struct mr_buf text;
-    mr_buf_init(&text, MR_SIGV4_BYTES_MAX + 1024);
+    mr_buf_init(&text, MR_SIGV4_BYTES_MAX + FIXED_BYTES_MAX);
     mr_buf_printf(&text, "%s\n%s\n%s\n", request->method, request->path, request->query);
     for (size_t i = 0; i < request->headers_count; i++) {
         mr_buf_printf(&text, "%s:", request->headers[i].name);

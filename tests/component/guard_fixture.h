@@ -35,5 +35,7 @@ int64_t guarded_count(struct guarded *guarded, const char *method, const char *o
 
 int policy_tests(void);
 int token_tests(void);
+int signed_tests(void);
+int rate_tests(void);
 
 #endif
