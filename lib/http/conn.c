@@ -1,5 +1,5 @@
 /*
- * One connection: bytes in, requests out to the handler; replies in, bytes out. Everything that
+ * One connection: bytes in, requests out to the handler; replies leave by send.c. Everything that
  * touches a connection marks it dirty; at the end of the round each dirty one is settled once:
  * replies leave together, held-back input goes on, epoll and the deadline are brought up to date.
  *
@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 const char conn_too_many[] = "too many connections";
@@ -28,15 +27,6 @@ receive_bytes(struct conn *conn, void *room, size_t size)
     if (conn->ssl != NULL && !conn->lingering)
         return tls_receive(conn, room, size);
     return recv(conn->fd, room, size, MSG_DONTWAIT);
-}
-
-static ssize_t
-send_bytes(struct conn *conn, struct iovec *pieces, size_t count)
-{
-    if (conn->ssl != NULL)
-        return tls_send(conn, pieces, count);
-    struct msghdr message = { .msg_iov = pieces, .msg_iovlen = count };
-    return sendmsg(conn->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 static void
@@ -118,6 +108,23 @@ forget(struct conn *conn, struct mr_http_request *request)
     request_free(request);
 }
 
+void
+conn_forget(struct conn *conn, struct mr_http_request *request)
+{
+    forget(conn, request);
+    if (conn->fd < 0 && conn->first == NULL)
+        bury(conn);
+}
+
+/* A stream lives on in the list. */
+static void
+drop_reading(struct conn *conn)
+{
+    if (conn->reading != NULL && !conn->reading->parsed.is_stream)
+        request_free(conn->reading);
+    conn->reading = NULL;
+}
+
 /* Requests that are still with the handler keep the connection's memory until they are replied. */
 void
 conn_close(struct conn *conn)
@@ -135,8 +142,7 @@ conn_close(struct conn *conn)
     if (conn->is_extra)
         conn->http->extra--;
     mr_buf_fini(&conn->rest);
-    request_free(conn->reading);
-    conn->reading = NULL;
+    drop_reading(conn);
     for (struct mr_http_request *request = conn->first, *next; request != NULL; request = next) {
         next = request->next;
         if (request->parsed.replied)
@@ -144,6 +150,8 @@ conn_close(struct conn *conn)
     }
     if (conn->first == NULL)
         bury(conn);
+    else
+        stream_gone(conn);
 }
 
 void
@@ -189,22 +197,43 @@ conn_refuse(struct conn *conn, int status, const char *text)
     conn_dirty(conn);
 }
 
+static void
+admit(struct conn *conn, struct mr_http_request *request)
+{
+    struct mr_http *http = conn->http;
+    conn->served++;
+    bool is_last = http->limits.requests_max > 0 && conn->served >= http->limits.requests_max;
+    if (!request->parsed.keep_alive || is_last || http->draining) {
+        conn->linger = request->parsed.keep_alive; /* the peer may have sent more already */
+        request->parsed.keep_alive = false;
+    }
+    append(conn, request);
+}
+
+/* The header of a stream is whole. */
+static void
+begin_stream(struct conn *conn)
+{
+    struct mr_http *http = conn->http;
+    stream_open(conn);
+    admit(conn, conn->stream);
+    http->pending++;
+    http->handler(http->self, conn->stream);
+}
+
 /* The request is whole. */
 static void
 hand_over(struct conn *conn)
 {
     struct mr_http *http = conn->http;
     struct mr_http_request *request = conn->reading;
-    conn->reading = NULL;
-    conn->phase = PHASE_HEAD;
-    conn->served++;
-    bool is_last = http->limits.requests_max > 0 && conn->served >= http->limits.requests_max;
-    if (!request->parsed.keep_alive || is_last || http->draining) {
-        conn->linger = request->parsed.keep_alive; /* the peer may have sent more already */
-        request->parsed.keep_alive = false;
-        conn->phase = PHASE_STOP;
+    if (conn->stream != NULL) {
+        stream_whole(conn);
+        return;
     }
-    append(conn, request);
+    conn->reading = NULL;
+    admit(conn, request);
+    conn->phase = request->parsed.keep_alive ? PHASE_HEAD : PHASE_STOP;
     const char *text = NULL;
     int status = coding_undo(request, &text);
     if (status != 0) {
@@ -213,6 +242,27 @@ hand_over(struct conn *conn)
     }
     http->pending++;
     http->handler(http->self, request);
+}
+
+/* A header is whole: 0, or the status of a refusal. */
+static int
+judge_head(struct conn *conn, bool *ret_complete, const char **ret_text)
+{
+    const struct mr_http *http = conn->http;
+    struct mr_http_request *request = conn->reading;
+    int status = head_parse(conn, ret_text);
+    if (status != 0)
+        return status;
+    *ret_complete = conn->phase == PHASE_BODY && conn->left == 0;
+    if (*ret_complete || request->parsed.is_old || http->wants_stream == NULL ||
+        !http->wants_stream(http->self, request))
+        return 0;
+    *ret_text = "a stream has no Content-Encoding";
+    if (request->parsed.codings_count > 0)
+        return 415;
+    request->parsed.is_stream = true;
+    begin_stream(conn);
+    return 0;
 }
 
 /* What one phase takes of the input: bytes, or a negative status. */
@@ -227,12 +277,15 @@ take(struct conn *conn, const char *data, size_t size, bool *ret_complete, const
         int64_t taken = head_take(conn, data, size, &is_head, ret_text);
         if (taken < 0 || !is_head)
             return taken;
-        int status = head_parse(conn, ret_text);
-        *ret_complete = conn->phase == PHASE_BODY && conn->left == 0;
+        int status = judge_head(conn, ret_complete, ret_text);
         return status != 0 ? -status : taken;
     }
     size_t count = size < conn->left ? size : conn->left;
-    int status = request_body_put(request, data, count);
+    int status = 0;
+    if (conn->stream != NULL)
+        (void)stream_part(conn, data, count);
+    else
+        status = request_body_put(request, data, count);
     if (status != 0) {
         *ret_text = request_no_room;
         return -status;
@@ -248,6 +301,8 @@ feed(struct conn *conn, const char *data, size_t size)
 {
     size_t at = 0;
     while (at < size && conn->phase != PHASE_STOP) {
+        if (stream_holds(conn))
+            return at;
         if (conn->reading == NULL) {
             if (conn->pending >= conn->http->limits.pipeline_max)
                 return at;
@@ -257,8 +312,13 @@ feed(struct conn *conn, const char *data, size_t size)
         bool complete = false;
         const char *text = NULL;
         int64_t taken = take(conn, data + at, size - at, &complete, &text);
+        if (conn->phase == PHASE_STOP)
+            return size; /* the handler has ended its stream */
         if (taken < 0) {
-            conn_refuse(conn, (int)-taken, text);
+            if (stream_reads(conn))
+                stream_stop(conn, (int)-taken, text);
+            else
+                conn_refuse(conn, (int)-taken, text);
             return size;
         }
         at += (size_t)taken;
@@ -299,7 +359,7 @@ static ssize_t
 receive(struct conn *conn)
 {
     char *scratch = conn->http->scratch;
-    if (conn->phase == PHASE_BODY && conn->reading != NULL)
+    if (conn->phase == PHASE_BODY && conn->reading != NULL && conn->stream == NULL)
         return receive_body(conn);
     ssize_t count = receive_bytes(conn, scratch, SCRATCH_BYTES);
     if (count <= 0 || conn->lingering)
@@ -314,23 +374,12 @@ receive(struct conn *conn)
 static void
 end_of_input(struct conn *conn)
 {
-    request_free(conn->reading);
-    conn->reading = NULL;
+    if (stream_reads(conn))
+        stream_stop(conn, 400, "the peer ended inside the body");
+    drop_reading(conn);
     conn->phase = PHASE_STOP;
     if (conn->pending == 0 || conn->lingering)
         conn_close(conn);
-}
-
-static void
-finish(struct conn *conn)
-{
-    tls_say_end(conn);
-    if (!conn->linger || shutdown(conn->fd, SHUT_WR) != 0) {
-        conn_close(conn);
-        return;
-    }
-    conn->lingering = true;
-    conn->blocked = false;
 }
 
 /* True when requests may come. */
@@ -350,7 +399,7 @@ shake_hands(struct conn *conn)
         tls_stop(conn);
         conn->phase = PHASE_STOP;
         conn->linger = true; /* for the alert that says why */
-        finish(conn);
+        send_end(conn);
         return false;
     case TLS_AGAIN:
         break;
@@ -390,85 +439,12 @@ conn_ready(struct conn *conn, uint32_t events)
         read_some(conn);
 }
 
-/* What may leave now, oldest first. */
-static size_t
-gather(struct conn *conn, struct iovec pieces[IOVECS_MAX])
-{
-    size_t count = 0, skip = conn->sent;
-    if (conn->interim > 0)
-        pieces[count++] =
-            (struct iovec){ (char *)request_continue + strlen(request_continue) - conn->interim,
-                            conn->interim };
-    for (struct mr_http_request *at = conn->first;
-         at != NULL && at->parsed.replied && count < IOVECS_MAX; at = at->next) {
-        pieces[count++] = (struct iovec){ at->out.data + skip, at->out.size - skip };
-        skip = 0;
-    }
-    return count;
-}
-
-/* Drops what has left; true when the connection ends behind a reply. */
-static bool
-advance(struct conn *conn, size_t bytes)
-{
-    size_t interim = bytes < conn->interim ? bytes : conn->interim;
-    conn->interim -= interim;
-    conn->sent += bytes - interim;
-    while (conn->first != NULL && conn->first->parsed.replied &&
-           conn->sent >= conn->first->out.size) {
-        bool is_last = conn->first->parsed.close;
-        conn->sent -= conn->first->out.size;
-        forget(conn, conn->first);
-        if (is_last)
-            return true;
-    }
-    return false;
-}
-
-static void
-flush(struct conn *conn)
-{
-    while (!conn->blocked && !conn->lingering) {
-        struct iovec pieces[IOVECS_MAX];
-        size_t count = gather(conn, pieces);
-        if (count == 0)
-            return;
-        ssize_t sent = send_bytes(conn, pieces, count);
-        if (sent < 0 && errno == EINTR)
-            continue;
-        if (sent < 0 && errno == EAGAIN) {
-            conn->blocked = true;
-            return;
-        }
-        if (sent < 0) {
-            conn_close(conn);
-            return;
-        }
-        if (advance(conn, (size_t)sent))
-            finish(conn);
-        if (conn->fd < 0)
-            return;
-    }
-}
-
-/* "100 Continue" may only leave when all earlier replies have. */
-static void
-invite_body(struct conn *conn)
-{
-    struct mr_http_request *request = conn->reading;
-    if (request == NULL || !request->parsed.expects_continue || conn->pending > 0 || conn->blocked)
-        return;
-    request->parsed.expects_continue = false;
-    conn->interim = strlen(request_continue);
-    flush(conn);
-}
-
 static bool
 wants_input(const struct conn *conn)
 {
     bool has_room = conn->reading != NULL || conn->pending < conn->http->limits.pipeline_max;
-    return conn->lingering ||
-           (conn->phase != PHASE_STOP && !conn->blocked && conn->rest.size == 0 && has_room);
+    return conn->lingering || (conn->phase != PHASE_STOP && !conn->blocked &&
+                               conn->rest.size == 0 && has_room && !stream_holds(conn));
 }
 
 static void
@@ -488,9 +464,15 @@ watch_again(struct conn *conn)
 void
 conn_settle(struct conn *conn)
 {
-    if (conn->fd < 0)
+    if (conn->flooded)
+        conn_close(conn);
+    if (conn->fd < 0) {
+        stream_gone(conn);
         return;
-    flush(conn);
+    }
+    if (conn->http->draining && stream_reads(conn))
+        stream_stop(conn, 503, "the server is ending");
+    send_all(conn);
     if (conn->fd < 0)
         return;
     if (conn->rest.size > 0 && !conn->blocked && conn->phase != PHASE_STOP) {
@@ -504,7 +486,8 @@ conn_settle(struct conn *conn)
     }
     if (conn->rest.size == 0)
         mr_buf_fini(&conn->rest);
-    invite_body(conn);
+    if (send_invitation(conn))
+        send_all(conn);
     if (conn->fd < 0)
         return;
     bool is_idle = conn->reading == NULL && conn->pending == 0 && conn->rest.size == 0;
@@ -527,12 +510,12 @@ mr_http_reply(struct mr_http_request *request, const struct mr_http_reply *reply
     MR_ASSERT(reply != NULL);
     MR_ASSERT(!request->parsed.replied);
     struct conn *conn = request->conn;
+    MR_ASSERT(request->parsed.status == 0);
     conn->http->pending--;
+    stream_forget(request);
     if (conn->fd < 0 || conn->lingering) {
         request_observe(request, reply->status, reply->body.size);
-        forget(conn, request);
-        if (conn->fd < 0 && conn->first == NULL)
-            bury(conn);
+        conn_forget(conn, request);
         return;
     }
     request_reply(request, reply);

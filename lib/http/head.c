@@ -51,6 +51,10 @@ static int
 on_body(llhttp_t *parser, const char *at, size_t length)
 {
     struct conn *conn = parser->data;
+    if (conn->phase != PHASE_CHUNKS)
+        return -1; /* a stream that its handler has ended */
+    if (conn->stream != NULL)
+        return stream_part(conn, at, length) ? 0 : -1;
     conn->reading->parsed.refusal = request_body_put(conn->reading, at, length);
     return conn->reading->parsed.refusal == 0 ? 0 : -1;
 }
@@ -60,6 +64,8 @@ on_extension(llhttp_t *parser, const char *at, size_t length)
 {
     struct conn *conn = parser->data;
     (void)at;
+    if (conn->phase != PHASE_CHUNKS)
+        return -1;
     conn->reading->parsed.extension_bytes += length;
     return conn->reading->parsed.extension_bytes <= CHUNK_EXTENSION_BYTES_MAX ? 0 : -1;
 }

@@ -30,6 +30,7 @@ struct mr_http_limits {          /* 0: the default in brackets */
     int body_ms_max;             /* [30000] 408 */
     int idle_ms_max;             /* [60000] keep-alive without a request: closed */
     int write_ms_max;            /* [30000] a reader that does not read: closed */
+    int stream_idle_ms_max;      /* [300000] between two parts of a stream: it ends with 408 */
 };
 
 /* PEM files; cert NULL: plain HTTP. TLS 1.2 and 1.3. The process must ignore SIGPIPE. */
@@ -42,12 +43,17 @@ struct mr_http_tls {
 /* The handler must reply, now or later. The request's memory is valid until then. */
 typedef void mr_http_handler(void *self, struct mr_http_request *request);
 
+/* Asked at the end of a header that a body follows (HTTP/1.1): true makes it a stream, see below.
+ */
+typedef bool mr_http_chooser(void *self, struct mr_http_request *request);
+
 struct mr_http_options {
     const char *host;
     int port; /* 0: a free one */
     struct mr_http_limits limits;
     struct mr_http_tls tls;
     mr_http_handler *handler;
+    mr_http_chooser *wants_stream; /* NULL: never */
     void *self;
 };
 int mr_http_listen(const struct mr_http_options *options, struct mr_http **ret, struct mr_err *err);
@@ -111,5 +117,35 @@ struct mr_http_reply {
 void mr_http_reply_lines(struct mr_http_request *request, const char *lines);
 /* Consumes the request. A peer that has gone is fine. */
 void mr_http_reply(struct mr_http_request *request, const struct mr_http_reply *reply);
+
+/* ---- streams: the body comes in parts, without a largest size, while the answer leaves ----
+ *
+ * The handler gets a stream at the end of its header and, now or later, either refuses it
+ * (mr_http_reply: the connection ends, for the body is not read) or begins it (mr_http_stream).
+ * From then on it must be ended by mr_http_reply_end, also after gone; mr_http_reply is good too
+ * while nothing has been begun. Callbacks run inside mr_http_poll and may use all of these.
+ * Requests behind a stream wait until it has ended. A stream with a content coding is refused. */
+bool mr_http_is_stream(const struct mr_http_request *request);
+
+struct mr_http_stream {
+    /* Bytes of the body, cut anywhere; borrowed during the call. */
+    void (*part)(void *self, struct mr_http_request *request, struct mr_slice part);
+    /* Once: no more parts. status 0: the body is whole. Otherwise why it is not, with a text: 400
+     * malformed or cut, 408 too slow, 503 the server drains. Answers can still be given. */
+    void (*end)(void *self, struct mr_http_request *request, int status, const char *text);
+    /* At most once: the peer has gone, answers lead nowhere. No call comes behind it. */
+    void (*gone)(void *self, struct mr_http_request *request);
+};
+void mr_http_stream(struct mr_http_request *request, const struct mr_http_stream *stream,
+                    void *self);
+/* No parts until resumed, except for up to 64 KiB that have been read already. By itself the server
+ * pauses while 64 KiB of answers wait for the peer to read, and ends the connection at 4 MiB. */
+void mr_http_pause(struct mr_http_request *request);
+void mr_http_resume(struct mr_http_request *request);
+/* Status and headers; reply->body is empty. */
+void mr_http_reply_begin(struct mr_http_request *request, const struct mr_http_reply *reply);
+void mr_http_reply_part(struct mr_http_request *request, struct mr_slice part); /* copied */
+/* Consumes the request. In the middle of the body: the rest is dropped, the connection ends. */
+void mr_http_reply_end(struct mr_http_request *request);
 
 #endif

@@ -4,10 +4,12 @@
  *
  *   server.c   listening, the epoll loop, watchers, drain
  *   timers.c   five lists of connections, each in the order of its deadlines
- *   conn.c     bytes in and out of one connection
+ *   conn.c     one connection, and the bytes that come in
+ *   send.c     replies out of it
  *   head.c     the header: raw checks, llhttp, the checks that llhttp leaves to us
  *   target.c   request target to path, query and parameters
  *   request.c  what the handler sees; replies
+ *   stream.c   requests that come and are answered bit by bit
  *   tls.c      TLS below conn.c
  *   coding.c   gzip, deflate and zstd undone
  */
@@ -26,6 +28,9 @@ enum {
     HEADERS_MAX = 100,               /* lines of one request */
     WATCHES_MAX = 8,                 /* foreign descriptors */
     CODINGS_MAX = 2,                 /* of one body */
+    STREAM_OUT_BYTES = 64 * 1024,    /* of answers that wait: no more parts are read */
+    STREAM_OUT_BYTES_MAX = 4 << 20,  /* of answers that wait: the connection is closed */
+    STATUS_GONE = 499,               /* for the observer: nobody was there to be answered */
     SPARE_REQUESTS_MAX = 256,        /* kept for the next ones */
     KEPT_BODY_BYTES_MAX = 64 * 1024, /* of a spare request */
     CHUNK_EXTENSION_BYTES_MAX = 256, /* of one body */
@@ -48,7 +53,15 @@ enum phase {
 
 enum coding { CODING_IDENTITY, CODING_GZIP, CODING_DEFLATE, CODING_ZSTD };
 
-enum timer { TIMER_IDLE, TIMER_HEADER, TIMER_BODY, TIMER_WRITE, TIMER_LINGER, TIMER_NONE };
+enum timer {
+    TIMER_IDLE,
+    TIMER_HEADER,
+    TIMER_BODY,
+    TIMER_STREAM,
+    TIMER_WRITE,
+    TIMER_LINGER,
+    TIMER_NONE
+};
 
 struct header {
     struct mr_slice name, value;
@@ -68,7 +81,12 @@ struct parsed {
     bool keep_alive;
     bool expects_continue;
     bool replied;
-    bool close;        /* after this reply */
+    bool close; /* after this reply */
+    bool is_stream, is_started, is_paused;
+    int status;            /* of a stream's answer, 0: not begun */
+    size_t answered_bytes; /* of a stream */
+    struct mr_http_stream stream;
+    void *stream_self;
     const char *lines; /* for its reply, or NULL */
 };
 
@@ -90,6 +108,7 @@ struct conn {
     llhttp_t parser;
     enum phase phase;
     struct mr_http_request *reading;      /* coming in */
+    struct mr_http_request *stream;       /* begun and not ended; also in the list below */
     struct mr_http_request *first, *last; /* handed out or replied to, oldest first */
     size_t pending;                       /* length of that list */
     size_t left;                          /* of the body */
@@ -106,6 +125,7 @@ struct conn {
     struct mr_buf rest;   /* read already, waiting for room in the pipeline */
     uint32_t events;      /* what epoll watches */
     bool blocked;         /* the peer does not read */
+    bool flooded;         /* a stream's handler answered beyond the bound */
     bool linger;          /* close with a pause, so that a reset does not eat the reply */
     bool lingering;
     bool is_extra; /* beyond connections_max */
@@ -156,6 +176,7 @@ struct mr_http {
     int spare_fd; /* given up for a moment when descriptors run out */
     struct mr_http_limits limits;
     mr_http_handler *handler;
+    mr_http_chooser *wants_stream;
     void *self;
     mr_http_observer *observer; /* NULL: none */
     void *observer_self;
@@ -194,6 +215,15 @@ void conn_free(struct conn *conn);
 void conn_refuse(struct conn *conn, int status, const char *text);
 extern const char conn_too_many[];
 
+/* Takes a request out of the list, and the connection away when it was all that kept it. */
+void conn_forget(struct conn *conn, struct mr_http_request *request);
+
+/* send.c */
+void send_all(struct conn *conn); /* what can leave now */
+void send_end(struct conn *conn); /* closes, behind a pause when the peer may still be sending */
+/* "100 Continue" leaves behind all earlier replies: true when it is time. */
+bool send_invitation(struct conn *conn);
+
 /* head.c */
 void head_init(struct conn *conn);
 /* Takes bytes of a header; *ret_complete at its end. Returns the bytes taken, or the negative
@@ -218,11 +248,24 @@ int request_body_put(struct mr_http_request *request, const char *data, size_t s
 const struct header *request_header(const struct mr_http_request *request, const char *name,
                                     size_t *ret_count);
 void request_reply(struct mr_http_request *request, const struct mr_http_reply *reply);
+void request_head(struct mr_http_request *request, const struct mr_http_reply *reply,
+                  bool is_chunked);
 /* Answers for the handler; text needs no escapes in JSON. */
 void request_refuse(struct mr_http_request *request, int status, const char *text, bool close);
 void request_observe(struct mr_http_request *request, int status, size_t body_bytes);
 extern const char request_continue[]; /* the interim reply */
 extern const char request_no_room[];  /* why a body is refused with 503 */
+
+/* stream.c */
+bool stream_holds(const struct conn *conn); /* no input is taken now */
+bool stream_reads(const struct conn *conn); /* begun, and its body is not at its end */
+void stream_open(struct conn *conn);
+bool stream_part(struct conn *conn, const char *data, size_t size);
+void stream_whole(struct conn *conn);
+void stream_stop(struct conn *conn, int status, const char *text);
+void stream_gone(struct conn *conn);
+void
+stream_forget(struct mr_http_request *request); /* it is no stream of the connection's any more */
 
 /* tls.c */
 enum tls_step { TLS_DONE, TLS_AGAIN, TLS_PLAIN /* this is no TLS */, TLS_FAILED };

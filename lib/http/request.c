@@ -304,15 +304,16 @@ request_observe(struct mr_http_request *request, int status, size_t body_bytes)
         http->observer(http->observer_self, request, status, body_bytes);
 }
 
+static bool
+may_have_body(const struct mr_http_reply *reply)
+{
+    return reply->status != 204 && reply->status != 304;
+}
+
 void
-request_reply(struct mr_http_request *request, const struct mr_http_reply *reply)
+request_head(struct mr_http_request *request, const struct mr_http_reply *reply, bool is_chunked)
 {
     struct mr_buf *out = &request->out;
-    bool has_body = reply->status != 204 && reply->status != 304;
-    request_observe(request, reply->status, reply->body.size);
-    request->parsed.replied = true;
-    request->parsed.close =
-        reply->close || !request->parsed.keep_alive || request->conn->http->draining;
     put_status(out, reply->status);
     mr_buf_text(out, date_line(request->conn->http));
     if (reply->content_type != NULL) {
@@ -320,7 +321,9 @@ request_reply(struct mr_http_request *request, const struct mr_http_reply *reply
         mr_buf_text(out, reply->content_type);
         mr_buf_put(out, "\r\n", 2);
     }
-    if (has_body)
+    if (is_chunked)
+        mr_buf_text(out, "Transfer-Encoding: chunked\r\n");
+    else if (may_have_body(reply))
         put_length(out, reply->body.size);
     if (reply->headers != NULL)
         mr_buf_text(out, reply->headers);
@@ -331,7 +334,18 @@ request_reply(struct mr_http_request *request, const struct mr_http_reply *reply
     else if (request->parsed.is_old)
         mr_buf_text(out, "Connection: keep-alive\r\n");
     mr_buf_put(out, "\r\n", 2);
-    if (has_body && !mr_slice_is_text(request->parsed.method, "HEAD"))
+}
+
+void
+request_reply(struct mr_http_request *request, const struct mr_http_reply *reply)
+{
+    struct mr_buf *out = &request->out;
+    request_observe(request, reply->status, reply->body.size);
+    request->parsed.replied = true;
+    request->parsed.close =
+        reply->close || !request->parsed.keep_alive || request->conn->http->draining;
+    request_head(request, reply, false);
+    if (may_have_body(reply) && !mr_slice_is_text(request->parsed.method, "HEAD"))
         mr_buf_put(out, reply->body.data, reply->body.size);
     MR_ASSERT(!out->failed);
     /* The request itself is over; its body need not wait for the reply to be read. */

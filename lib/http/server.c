@@ -43,6 +43,7 @@ set_limits(struct mr_http *http, struct mr_http_limits limits)
     http->timers[TIMER_IDLE].limit_ms = or_default_ms(limits.idle_ms_max, 60000);
     http->timers[TIMER_HEADER].limit_ms = or_default_ms(limits.header_ms_max, 10000);
     http->timers[TIMER_BODY].limit_ms = or_default_ms(limits.body_ms_max, 30000);
+    http->timers[TIMER_STREAM].limit_ms = or_default_ms(limits.stream_idle_ms_max, 300000);
     http->timers[TIMER_WRITE].limit_ms = or_default_ms(limits.write_ms_max, 30000);
     http->timers[TIMER_LINGER].limit_ms = LINGER_MS;
 }
@@ -99,6 +100,7 @@ mr_http_listen(const struct mr_http_options *options, struct mr_http **ret, stru
     http->source = SOURCE_LISTENER;
     http->listen_fd = listen_fd;
     http->handler = options->handler;
+    http->wants_stream = options->wants_stream;
     http->self = options->self;
     http->now_ms = mr_now_ms();
     set_limits(http, options->limits);
@@ -301,6 +303,7 @@ mr_http_close(struct mr_http *http)
     free_dead(http);
     for (struct conn *conn = http->conns, *next; conn != NULL; conn = next) {
         next = conn->next;
+        conn->stream = NULL; /* its handler may be gone already */
         conn_close(conn);
         conn_free(conn);
     }

@@ -1,7 +1,7 @@
 /*
  * Deadlines. A connection waits for at most one thing at a time, and everything that waits for the
- * same thing has the same limit. So five lists, appended to at the end, are in order without any
- * sorting, and the next deadline is the smallest of five heads.
+ * same thing has the same limit. So one list for each, appended to at the end, is in order without
+ * any sorting, and the next deadline is the smallest of their heads.
  */
 #include "http/private.h"
 
@@ -45,7 +45,10 @@ waits_for(const struct conn *conn)
     if (conn->blocked)
         return TIMER_WRITE;
     if (conn->reading != NULL)
-        return conn->phase == PHASE_HEAD ? TIMER_HEADER : TIMER_BODY;
+        return conn->phase == PHASE_HEAD       ? TIMER_HEADER
+               : conn->stream != conn->reading ? TIMER_BODY
+               : stream_holds(conn)            ? TIMER_NONE
+                                               : TIMER_STREAM;
     return conn->pending == 0 ? TIMER_IDLE : TIMER_NONE;
 }
 
@@ -86,6 +89,10 @@ expire(struct conn *conn)
 {
     enum timer timer = conn->timer;
     timer_drop(conn);
+    if (timer == TIMER_STREAM) {
+        stream_stop(conn, 408, "no part of the body came in time");
+        return;
+    }
     if (!conn->handshaking && (timer == TIMER_HEADER || timer == TIMER_BODY)) {
         conn_refuse(conn, 408, "the request did not arrive in time");
         return;

@@ -1,7 +1,7 @@
 /*
  * Bytes of a client, cut in pieces, against a real server on a loopback port. The first byte says
  * how large the pieces are. What reaches the handler must keep the promises of http.h, and every
- * answer must stand for one request.
+ * answer must stand for one request. Below /s requests are streams that answer each part.
  */
 #include "http/http.h"
 
@@ -14,6 +14,49 @@ static struct mr_http *http;
 static size_t handled;
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static bool
+choose(void *self, struct mr_http_request *request)
+{
+    (void)self;
+    struct mr_slice path = mr_http_path(request);
+    return path.size > 1 && memcmp(path.data, "/s", 2) == 0;
+}
+
+static void
+see_part(void *self, struct mr_http_request *request, struct mr_slice part)
+{
+    (void)self;
+    MR_ASSERT(part.size > 0);
+    if (*(const char *)part.data == 'p')
+        mr_http_pause(request);
+    mr_http_reply_part(request, part);
+    if (*(const char *)part.data == 'e')
+        mr_http_reply_end(request);
+}
+
+static void
+see_end(void *self, struct mr_http_request *request, int status, const char *text)
+{
+    (void)self;
+    MR_ASSERT((status == 0) == (text == NULL));
+    mr_http_reply_end(request);
+}
+
+static void
+see_gone(void *self, struct mr_http_request *request)
+{
+    (void)self;
+    mr_http_reply_end(request);
+}
+
+static void
+begin(struct mr_http_request *request)
+{
+    static const struct mr_http_stream events = { see_part, see_end, see_gone };
+    mr_http_stream(request, &events, NULL);
+    mr_http_reply_begin(request, &(struct mr_http_reply){ .status = 200 });
+}
 
 static void
 handle(void *self, struct mr_http_request *request)
@@ -30,7 +73,10 @@ handle(void *self, struct mr_http_request *request)
     (void)mr_http_param(request, "a");
     (void)mr_http_header(request, "host");
     handled++;
-    mr_http_reply(request, &(struct mr_http_reply){ .status = 200, .body = body });
+    if (mr_http_is_stream(request) && mr_http_query(request).size > 0)
+        begin(request);
+    else
+        mr_http_reply(request, &(struct mr_http_reply){ .status = 200, .body = body });
 }
 
 static void
@@ -39,7 +85,8 @@ open_server(void)
     struct mr_http_options options = { .host = "127.0.0.1",
                                        .limits = { .header_bytes_max = 2048,
                                                    .body_bytes_max = 4096 },
-                                       .handler = handle };
+                                       .handler = handle,
+                                       .wants_stream = choose };
     struct mr_err err = { 0 };
     int code = mr_http_listen(&options, &http, &err);
     MR_ASSERT(code == 0);

@@ -184,5 +184,6 @@ int limit_tests(void);
 int probe_tests(void);
 int coding_tests(void);
 int tls_tests(void);
+int stream_tests(void);
 
 #endif

@@ -406,5 +406,5 @@ main(void)
         cmocka_unit_test(a_port_that_is_taken_is_named),
     };
     int failed = cmocka_run_group_tests_name("http", tests, NULL, NULL);
-    return failed + limit_tests() + probe_tests() + coding_tests() + tls_tests();
+    return failed + limit_tests() + probe_tests() + coding_tests() + tls_tests() + stream_tests();
 }
