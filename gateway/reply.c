@@ -99,6 +99,23 @@ reply_json(struct replies *replies, struct mr_http_request *request, const struc
                });
 }
 
+void
+reply_page(struct replies *replies, struct mr_http_request *request, const struct dialect *dialect,
+           const char *content_type, struct mr_slice body)
+{
+    mr_add(replies->requests[dialect->name][2], 1);
+    visit_of(request)->dialect = dialect;
+    mr_http_reply(request, &(struct mr_http_reply){
+                               .status = 200,
+                               .content_type = content_type,
+                               .headers = "Vary: Accept, Host\r\n"
+                                          "X-Content-Type-Options: nosniff\r\n"
+                                          "Content-Security-Policy: default-src 'none'; "
+                                          "style-src 'unsafe-inline'\r\n",
+                               .body = body,
+                           });
+}
+
 static const struct {
     int status, rest_code, kinesis_status;
     const char *kinesis_type;

@@ -65,6 +65,9 @@ void reply_send(struct replies *replies, struct mr_http_request *request,
 /* Body as it is; a 503 carries Retry-After. */
 void reply_json(struct replies *replies, struct mr_http_request *request,
                 const struct dialect *dialect, int status, struct mr_slice body);
+/* A 200 of another type than the dialect's, which depends on Accept. */
+void reply_page(struct replies *replies, struct mr_http_request *request,
+                const struct dialect *dialect, const char *content_type, struct mr_slice body);
 void reply_fault(struct replies *replies, struct mr_http_request *request,
                  const struct dialect *dialect, enum fault fault, const char *format, ...)
     __attribute__((format(printf, 5, 6)));

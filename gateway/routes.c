@@ -6,6 +6,7 @@
 
 #include "gateway/call.h"
 #include "gateway/dialects.h"
+#include "gateway/index.h"
 #include "gateway/visit.h"
 
 static const struct {
@@ -18,6 +19,7 @@ static const struct {
     { "streams", kinesis_route },
     { "v1", events_route },
     { "v3", rest_v3_route },
+    { "openapi.json", index_openapi },
 };
 
 static bool
@@ -72,18 +74,6 @@ call_no_method(const struct call *call, const struct dialect *dialect)
                 "%.*s is not offered on this path", (int)method.size, (const char *)method.data);
 }
 
-static void
-show_index(const struct call *call)
-{
-    static const char text[] =
-        "{\"service\":\"millrace-gateway\",\"version\":\"" MILLRACE_VERSION "\",\"paths\":["
-        "\"POST /topics/<tenant>.<kind> {\\\"records\\\":[{\\\"value\\\":{..}}]}\","
-        "\"PUT /streams/streaming-<tenant>-<kind>/record "
-        "{\\\"Data\\\":{..},\\\"PartitionKey\\\":\\\"..\\\"}\","
-        "\"POST /v1/events/<tenant>/<kind> {..}\",\"GET /topics\",\"GET /streams\"]}";
-    reply_json(call->gateway->replies, call->request, &events_v1, 200, MR_SLICE(text));
-}
-
 /* In whose words the guard refuses. */
 static const struct dialect *
 dialect_of(const struct call *call)
@@ -99,8 +89,7 @@ dialect_of(const struct call *call)
 static bool
 is_open_to_all(const struct call *call)
 {
-    return call->is_get && (call->path.count == 0 ||
-                            (call->path.count == 1 && call_segment_is(call, 0, "openapi.json")));
+    return call->is_get && (call->path.count == 0 || call_segment_is(call, 0, "openapi.json"));
 }
 
 void
@@ -126,7 +115,7 @@ route(void *self, struct mr_http_request *request)
         return;
     visit_of(request)->who = call.who;
     if (is_short && call.path.count == 0 && call.is_get)
-        show_index(&call);
+        index_show(&call);
     else if (is_short && root >= 0)
         roots[root].route(&call);
     else

@@ -430,6 +430,16 @@ the_root_says_where_one_is(void **state)
     gate_call(&gate, "GET", "/", "", MR_SLICE(""), &answer);
     assert_int_equal(answer.status, 200);
     assert_non_null(strstr(answer.body, "\"service\":\"millrace-gateway\""));
+    assert_non_null(strstr(answer.body, "http://x/topics/a1b2c3.pin"));
+    answer_fini(&answer);
+    gate_call(&gate, "GET", "/", "Accept: text/html,application/xml;q=0.9,*/*;q=0.8\r\n",
+              MR_SLICE(""), &answer);
+    assert_non_null(strstr(answer.text.data, "Content-Type: text/html; charset=utf-8\r\n"));
+    assert_non_null(strstr(answer.body, "http://x/v1/events/a1b2c3/pin"));
+    answer_fini(&answer);
+    gate_call(&gate, "GET", "/prod/openapi.json", "", MR_SLICE(""), &answer);
+    assert_int_equal(answer.status, 200);
+    assert_non_null(strstr(answer.body, "\"version\": \"" MILLRACE_VERSION "\""));
     answer_fini(&answer);
     gate_close(&gate);
 }
