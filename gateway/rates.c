@@ -1,12 +1,13 @@
 #include "gateway/rates.h"
 
 static const int64_t second_ns = 1000000000;
+static const int64_t cost_max_ns = INT64_MAX / 8; /* 36 years, and in seconds an int */
 
 static int64_t
 cost_ns(size_t amount, int64_t per_s)
 {
     __int128 cost = (__int128)amount * second_ns / per_s;
-    return cost > INT64_MAX / 4 ? INT64_MAX / 4 : (int64_t)cost;
+    return cost > cost_max_ns ? cost_max_ns : (int64_t)cost;
 }
 
 /* How long until the bucket holds it, or is full; not above 0: it does. */
