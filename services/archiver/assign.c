@@ -15,6 +15,7 @@
 
 struct start_part {
     struct delta_place place; /* table "": raw objects */
+    int64_t object;           /* as in struct part */
     bool is_ours;
 };
 
@@ -33,7 +34,7 @@ find_starts(struct mr_job *job, struct mr_err *err)
         if (!start->parts[i].is_ours)
             place->part.start = place->part.end;
         else if (place->table[0] == '\0')
-            (void)raw_start(start->work.keeper, &place->part, err);
+            (void)raw_start(start->work.keeper, &place->part, &start->parts[i].object, err);
         else
             (void)delta_start(start->work.keeper, place, err);
     }
@@ -213,6 +214,7 @@ archive_started(struct archive *archive, struct work *work, struct mr_err *err)
         struct part *part = &archive->parts[i];
         const struct delta_place *place = &start->parts[i].place;
         part->bus = place->part;
+        part->object = part->target == NULL && part->is_ours ? start->parts[i].object : -1;
         part->good = place->good;
         part->repeated = place->repeated;
         (void)check_start(archive, &part->bus, err);

@@ -221,14 +221,14 @@ last_object(struct keeper *keeper, const struct mr_part *part, int64_t *ret, str
 }
 
 int
-raw_start(struct keeper *keeper, struct mr_part *part, struct mr_err *err)
+raw_start(struct keeper *keeper, struct mr_part *part, int64_t *ret_last, struct mr_err *err)
 {
-    int64_t last, from;
+    int64_t from;
     char topic_id[2 * MR_TOPIC_ID_BYTES + 1];
     mr_hex(part->topic_id, MR_TOPIC_ID_BYTES, topic_id);
-    if (last_object(keeper, part, &last, err) != 0)
+    if (last_object(keeper, part, ret_last, err) != 0)
         return mr_fail_in(err, "raw objects of %s part %d", part->topic, (int)part->partition);
-    if (last < 0) {
+    if (*ret_last < 0) {
         part->start = keeper_is_adopted(part) ? part->committed : 0;
         if (part->committed != part->start && part->committed != MR_NO_OFFSET)
             return mr_fail(err, MR_E(IDENTITY), MR_FATAL,
@@ -238,6 +238,6 @@ raw_start(struct keeper *keeper, struct mr_part *part, struct mr_err *err)
                            mr_store_url(keeper->store));
         return 0;
     }
-    MR_CLEANUP(mr_freep) char *key = object_key(part->topic, part->partition, last);
+    MR_CLEANUP(mr_freep) char *key = object_key(part->topic, part->partition, *ret_last);
     return look(keeper, key, topic_id, &from, &part->start, err);
 }

@@ -114,10 +114,13 @@ measure(struct archive *archive)
         offsets[i] = (struct mr_offsets){ .topic = archive->parts[i].bus.topic,
                                           .partition = archive->parts[i].bus.partition };
     struct mr_err ignored = { 0 };
+    const struct archive_options *options = &archive->options;
     bool answered =
-        mr_bus_offsets(archive->options.bus, NULL, offsets, count, ASK_MS_MAX, &ignored) == 0;
+        mr_bus_offsets(options->bus, options->group, offsets, count, ASK_MS_MAX, &ignored) == 0;
     for (size_t i = 0; i < count; i++) {
         struct part *part = &archive->parts[i];
+        if (answered) /* a commit that got lost, in a rebalance for instance, is made again */
+            part->committed = offsets[i].committed;
         if (answered && offsets[i].end > part->end) {
             part->end = offsets[i].end;
             part->at_end = part->at_end && part->end <= part->next;
