@@ -19,6 +19,7 @@ int command_query(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_tail(int argc, char **argv);
 int command_status(int argc, char **argv);
+int command_verify(int argc, char **argv);
 
 /* Options for what a command talks to; the first member of its options struct. */
 struct cli_options {

@@ -173,8 +173,9 @@ class Up:
         while at < len(out):
             partition, offset, size, _ = out[at:at + 100].split(b" ", 3)
             begin = at + len(partition) + len(offset) + len(size) + 3
-            result[int(partition), int(offset)] = out[begin:begin + int(size)]
-            at = begin + int(size) + 1
+            size = max(int(size), 0)  # -1: a tombstone
+            result[int(partition), int(offset)] = out[begin:begin + size]
+            at = begin + size + 1
         return result
 
     def ends(self, topic):

@@ -1,0 +1,175 @@
+/*
+ * millrace verify: is the law kept? Everything is read again from where it stands, one kind of one
+ * tenant after the other. The tables are read first and the raw topic last, so what moves on
+ * meanwhile is in flight and never too much.
+ */
+#include "cli/verify/verify.h"
+
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+enum { ASK_MS_MAX = 10000, OPEN_FILES_MAX = 16 };
+
+struct options {
+    struct cli_options common;
+    const char *kind, *work_dir;
+    int64_t repeat_window, memory;
+    bool json;
+};
+
+static const struct mr_opt table[] = {
+    { "kind", MR_OPT_TEXT, offsetof(struct options, kind), "", 0, MR_KIND_MAX, NULL,
+      "Which kind's events; none: all.", false },
+    { "repeat-window", MR_OPT_INT, offsetof(struct options, repeat_window), "100000", 0, 100000000,
+      NULL, "As the validators have it.", false },
+    { "memory", MR_OPT_BYTES, offsetof(struct options, memory), "512M", 64 << 20, (int64_t)1 << 40,
+      NULL, "For the engine that compares; beyond it the disk is used.", false },
+    { "work-dir", MR_OPT_TEXT, offsetof(struct options, work_dir), "/var/tmp", 1, 1000, NULL,
+      "Where facts are kept while they are compared.", false },
+    { "json", MR_OPT_BOOL, offsetof(struct options, json), "false", 0, 0, NULL,
+      "One JSON object instead of text.", false },
+    { 0 },
+};
+
+struct run {
+    struct options options;
+    struct mr_contracts *contracts;
+    struct mr_bus *bus;
+    struct mr_store *store;
+    size_t flows;
+};
+
+static int
+unlink_one(const char *path, const struct stat *status, int type, struct FTW *walk)
+{
+    (void)status;
+    (void)type;
+    (void)walk;
+    return remove(path);
+}
+
+static int
+find_all(struct verify *v, struct mr_err *err)
+{
+    int (*const finders[])(struct verify * v, struct mr_err * err) = {
+        find_tables, find_objects, find_marks, find_dead, find_clean, find_valid, find_raw,
+    };
+    for (size_t i = 0; i < MR_COUNT(finders); i++)
+        if (finders[i](v, err) != 0)
+            return err->code;
+    return 0;
+}
+
+static int
+verify_in(struct run *run, struct verify *v, bool *ret_holds, struct mr_err *err)
+{
+    MR_CLEANUP(mr_sql_closep) struct mr_sql *sql = NULL;
+    const char *const dirs[] = { v->ground.dir, NULL };
+    const struct mr_sql_options engine = { .memory_max = run->options.memory,
+                                           .temp_dir = v->ground.dir,
+                                           .dirs = dirs };
+    const struct check_options check = { run->options.repeat_window, run->options.json };
+    if (mr_sql_open(&engine, &sql, err) != 0)
+        return err->code;
+    v->ground.sql = sql;
+    if (find_all(v, err) != 0)
+        return err->code;
+    return check_all(v, &check, ret_holds, err);
+}
+
+static int
+verify_flow(struct run *run, const struct mr_topic_name *name, bool *ret_holds, struct mr_err *err)
+{
+    MR_CLEANUP(mr_freep) char *dir = mr_printf("%s/verify-XXXXXX", run->options.work_dir);
+    struct verify v = { .bus = run->bus,
+                        .store = run->store,
+                        .kind = mr_contracts_find(run->contracts, name->kind),
+                        .tenant = name->tenant,
+                        .pipeline = run->options.common.pipeline };
+    if (v.kind == NULL)
+        return mr_fail(err, MR_E(NOT_FOUND), MR_FATAL, "%s has no kind %s: give another --kinds",
+                       run->options.common.kinds, name->kind);
+    if (mkdtemp(dir) == NULL)
+        return mr_fail(err, MR_E(IO), MR_FATAL, "--work-dir %s: %m", run->options.work_dir);
+    for (int role = MR_TOPIC_RAW; role <= MR_TOPIC_DEAD; role++)
+        mr_topic_format(name->tenant, name->kind, (enum mr_topic_role)role, v.topics[role]);
+    v.ground.dir = dir;
+    int code = verify_in(run, &v, ret_holds, err);
+    (void)nftw(dir, unlink_one, OPEN_FILES_MAX, FTW_DEPTH | FTW_PHYS);
+    return code != 0 ? mr_fail_in(err, "%s.%s", name->tenant, name->kind) : 0;
+}
+
+static bool
+is_asked(const struct options *options, const struct mr_topic_name *name)
+{
+    return name->role == MR_TOPIC_RAW &&
+           (options->common.tenant[0] == '\0' ||
+            strcmp(options->common.tenant, name->tenant) == 0) &&
+           (options->kind[0] == '\0' || strcmp(options->kind, name->kind) == 0);
+}
+
+static int
+verify_all(struct run *run, bool *ret_holds, struct mr_err *err)
+{
+    const struct cli_options *o = &run->options.common;
+    const struct mr_bus_options bus = { o->bootstrap, o->kafka_config, "millrace" };
+    const struct mr_store_options store = { .s3_endpoint = o->s3_endpoint };
+    MR_CLEANUP(mr_freep) struct mr_topic *topics = NULL;
+    size_t count = 0;
+    if (o->store[0] == '\0')
+        return mr_fail(err, MR_E(INVALID), MR_FATAL,
+                       "option --store is missing: where are objects and tables?");
+    if (mr_contracts_open(o->kinds, &run->contracts, err) != 0 ||
+        mr_store_open(o->store, &store, &run->store, err) != 0 ||
+        mr_bus_open(&bus, &run->bus, err) != 0 ||
+        mr_bus_topics(run->bus, &topics, &count, ASK_MS_MAX, err) != 0)
+        return err->code;
+    for (size_t i = 0; i < count; i++) {
+        struct mr_topic_name name;
+        if (!mr_topic_parse(topics[i].name, &name) || !is_asked(&run->options, &name))
+            continue;
+        if (run->options.json)
+            printf("%s{\"law\":[", run->flows > 0 ? "," : "");
+        else if (run->flows == 0)
+            printf("%-14s %-8s %-10s %10s %10s %10s %10s %10s  law\n", "tenant", "kind", "stage",
+                   "in", "good", "repeated", "dead", "in flight");
+        run->flows++;
+        if (verify_flow(run, &name, ret_holds, err) != 0)
+            return err->code;
+        printf("%s", run->options.json ? "]}" : "");
+    }
+    if (run->flows == 0)
+        return mr_fail(err, MR_E(NOT_FOUND), MR_FATAL, "there is no topic of this tenant and kind");
+    return 0;
+}
+
+int
+command_verify(int argc, char **argv)
+{
+    static struct run run;
+    struct mr_err err = { 0 };
+    bool holds = true;
+    int result = cli_load("millrace verify",
+                          "Checks from the records themselves that nothing is lost or doubled.",
+                          table, &run.options, argc, argv, NULL, NULL, &err);
+    if (result > 0)
+        return EXIT_FINE;
+    if (result == 0 && run.options.json)
+        printf("{\"flows\":[");
+    if (result == 0)
+        result = verify_all(&run, &holds, &err);
+    if (result == 0 && run.options.json)
+        printf("],\"holds\":%s}\n", holds ? "true" : "false");
+    else if (result == 0)
+        printf("%s\n", holds ? "nothing is lost, doubled or changed" : "the law is BROKEN");
+    mr_store_close(run.store);
+    mr_bus_close(run.bus);
+    mr_contracts_close(run.contracts);
+    if (result != 0)
+        return cli_refuse(&err);
+    return holds ? EXIT_FINE : EXIT_FAILED;
+}
