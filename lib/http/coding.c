@@ -75,7 +75,7 @@ unknown_text(struct mr_http_request *request, struct mr_slice name)
 static struct mr_slice
 next_member(struct mr_slice list, size_t *at)
 {
-    const char *text = list.data;
+    const char *text = list.data != NULL ? list.data : "";
     while (*at < list.size && (text[*at] == ',' || text[*at] == ' ' || text[*at] == '\t'))
         (*at)++;
     size_t start = *at;
