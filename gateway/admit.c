@@ -7,8 +7,12 @@
 
 #include "clock/clock.h"
 #include "gateway/call.h"
+#include "gateway/identities.h"
+#include "gateway/receipts.h"
 #include "gateway/visit.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -20,10 +24,11 @@ struct admit {
     struct admit_options options;
     struct mr_writer *writer;
     struct topics *topics;
+    struct receipts *receipts;
     struct post *parked, *parked_last;
     size_t waiting, bytes;
     int reports; /* served in this step */
-    struct mr_cell *ack[DIALECT_NAMES], *in_flight;
+    struct mr_cell *ack[DIALECT_NAMES], *in_flight, *repeated, *reused;
 };
 
 /* ---- answers ---- */
@@ -47,14 +52,21 @@ leave(struct post *post)
 static void
 answer(struct post *post)
 {
+    if (post->is_identified)
+        identities_settle(post, post->admit->receipts);
     leave(post);
     mr_observe_us(post->admit->ack[post->dialect->name], mr_now_us() - post->started_us);
     post->dialect->answer(post);
 }
 
-static void
-refuse(struct post *post, enum fault fault, const char *text)
+__attribute__((format(printf, 3, 4))) static void
+refuse(struct post *post, enum fault fault, const char *format, ...)
 {
+    char text[MR_ERR_TEXT_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
     leave(post);
     reply_fault(post->admit->options.replies, post->request, post->dialect, fault, "%s", text);
 }
@@ -142,38 +154,47 @@ produce_event(struct post *post, struct event *event, struct stamp *stamp)
         post->waiting++;
 }
 
-static void
-identify(struct post *post, const struct stamp *stamp)
-{
-    for (size_t i = 0; i < post->count; i++) {
-        struct event *event = &post->events[i];
-        if (event->identity == NULL)
-            event_name(event, mr_slice(NULL, 0), mr_slice(NULL, 0));
-        struct identity *identity = event->identity;
-        stamp_id(stamp, event->name, post->index + (uint32_t)i, &identity->name, identity->id);
-        identity->value_hash = mr_hash64(event->value.data, event->value.size, 0);
-    }
-}
-
-static void
+/* False: it waits for what is in flight. */
+static bool
 produce(struct post *post)
 {
     struct stamp stamp;
     struct mr_slice key = mr_http_header(post->request, "idempotency-key");
+    size_t reused = SIZE_MAX;
     stamp_init(&stamp, &(struct stamp_origin){
                            .dialect = post->dialect->wire,
                            .received_us = post->received_us,
                            .principal = principal_name(post->who),
                            .traceparent = visit_trace(post->request),
                            .key = key,
+                           .is_named = post->is_named,
                        });
-    if (post->is_named || key.data != NULL)
-        identify(post, &stamp);
-    for (size_t i = 0; i < post->count; i++)
-        produce_event(post, &post->events[i], &stamp);
+    if ((post->is_named || key.data != NULL) && !post->is_identified)
+        identities_give(post, &stamp);
+    if (post->is_identified && identities_wait(post, post->admit->receipts, &reused))
+        return false;
+    if (post->is_identified && reused == SIZE_MAX)
+        mr_add(post->admit->repeated,
+               (int64_t)identities_begin(post, post->admit->receipts, &reused));
+    if (reused != SIZE_MAX) {
+        mr_add(post->admit->reused, 1);
+        refuse(post, FAULT_REUSED,
+               "event %zu has the id (Idempotency-Key and place, or its own) of an event that was "
+               "stored with another value; nothing was stored, give it a new id",
+               post->index + reused);
+        return true;
+    }
+    for (size_t i = 0; i < post->count; i++) {
+        const struct identity *identity = post->events[i].identity;
+        if (identity == NULL || (!identity->is_known && identity->twin == NULL))
+            produce_event(post, &post->events[i], &stamp);
+    }
     if (post->waiting == 0)
         answer(post);
+    return true;
 }
+
+/* ---- from the door ---- */
 
 /* Finds the topic of each event; READY when all are found. */
 static enum lookup
@@ -226,10 +247,14 @@ proceed(struct post *post)
         refuse(post, FAULT_DOWN, "Kafka does not answer; nothing was stored, try again");
         return true;
     }
+    if (found == LOOKUP_READY && produce(post))
+        return true;
+    if (found == LOOKUP_READY && mr_now_ms() < post->deadline_ms)
+        return false;
     if (found == LOOKUP_READY)
-        produce(post);
+        refuse(post, FAULT_DOWN, "the same events are still on their way to Kafka; try again");
     else
-        refuse(post, fault_of(found, &err), err.text);
+        refuse(post, fault_of(found, &err), "%s", err.text);
     return true;
 }
 
@@ -308,15 +333,6 @@ post_add(struct post *post, const char *topic)
     return event;
 }
 
-void
-event_name(struct event *event, struct mr_slice source, struct mr_slice id)
-{
-    struct post *post = event->post;
-    event->identity = mr_arena_alloc(mr_http_arena(post->request), sizeof(*event->identity));
-    *event->identity = (struct identity){ .name = { source, id } };
-    post->is_named = true;
-}
-
 /* ---- open, step, close ---- */
 
 int
@@ -328,6 +344,11 @@ admit_open(const struct admit_options *options, struct admit **ret, struct mr_er
     for (size_t i = 0; i < DIALECT_NAMES; i++)
         admit->ack[i] =
             mr_metrics_cell(options->metrics, "millrace_gateway_ack_seconds", &dialect_names[i]);
+    static const char *const outcomes[] = { "repeated", "reused" };
+    admit->repeated =
+        mr_metrics_cell(options->metrics, "millrace_gateway_receipts_total", &outcomes[0]);
+    admit->reused =
+        mr_metrics_cell(options->metrics, "millrace_gateway_receipts_total", &outcomes[1]);
     admit->in_flight = mr_metrics_cell(options->metrics, "millrace_gateway_in_flight_bytes", NULL);
     struct mr_writer_options writer = {
         .linger_ms = options->linger_ms,
@@ -342,6 +363,7 @@ admit_open(const struct admit_options *options, struct admit **ret, struct mr_er
         free(admit);
         return code;
     }
+    admit->receipts = receipts_open(options->receipts_bytes_max);
     admit->topics = topics_open(&(struct topics_options){ .errands = options->errands,
                                                           .writer = admit->writer,
                                                           .plan = options->plan,
@@ -359,6 +381,7 @@ admit_close(struct admit *admit)
         return;
     mr_writer_close(admit->writer); /* its last reports count in topics */
     topics_close(admit->topics);
+    receipts_close(admit->receipts);
     free(admit);
 }
 
@@ -395,6 +418,12 @@ size_t
 admit_in_flight_bytes(const struct admit *admit)
 {
     return admit->bytes;
+}
+
+size_t
+admit_receipts(const struct admit *admit)
+{
+    return receipts_count(admit->receipts);
 }
 
 struct topics *

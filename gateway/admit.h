@@ -35,6 +35,7 @@ struct identity {
     uint64_t value_hash;
     const struct event *twin; /* in the same post, with the same id and value; NULL: none */
     bool is_begun;            /* in flight under this id */
+    bool is_known;            /* it stands already where its receipt says */
 };
 
 struct event {
@@ -61,10 +62,11 @@ struct post {
     size_t waiting; /* for so many reports */
     size_t bytes;   /* counted as in flight */
     int64_t received_us, started_us, deadline_ms;
-    struct post *next; /* of those that wait for their topic */
-    uint32_t index;    /* of its first event in the request, if that has several posts */
-    bool is_named;     /* its events have an identity */
-    int form;          /* the dialect's own notes for its answer */
+    struct post *next;  /* of those that wait for their topic */
+    uint32_t index;     /* of its first event in the request, if that has several posts */
+    bool is_named;      /* its events have an identity */
+    bool is_identified; /* and ids */
+    int form;           /* the dialect's own notes for its answer */
     void *state;
 };
 
@@ -76,6 +78,7 @@ struct admit_options {
     bool auto_topics;
     int linger_ms, delivery_ms_max;
     int64_t in_flight_bytes_max;
+    int64_t receipts_bytes_max;
     struct mr_metrics *metrics;
     struct replies *replies;
 };
@@ -89,6 +92,7 @@ void admit_reports(void *admit); /* only the reports, for mr_http_watch */
 /* How many requests wait for reports or for a topic. */
 size_t admit_waiting(const struct admit *admit);
 size_t admit_in_flight_bytes(const struct admit *admit);
+size_t admit_receipts(const struct admit *admit); /* kept */
 struct topics *admit_topics(struct admit *admit);
 struct replies *admit_replies(struct admit *admit);
 

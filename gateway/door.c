@@ -70,6 +70,7 @@ door_open(const struct door_options *options, struct door **ret, struct mr_err *
         .linger_ms = options->linger_ms,
         .delivery_ms_max = delivery_ms,
         .in_flight_bytes_max = options->in_flight_bytes_max,
+        .receipts_bytes_max = options->receipts_bytes_max,
         .metrics = options->metrics,
         .replies = gateway->replies,
     };
@@ -192,9 +193,10 @@ door_status(const struct door *door, struct mr_buf *ret_json)
 {
     mr_buf_printf(ret_json,
                   "{\"connections\":%zu,\"requests_waiting\":%zu,\"in_flight_bytes\":%zu,"
+                  "\"receipts\":%zu,"
                   "\"topics_less_durable_than_planned\":%zu,\"policy\":",
                   mr_http_open_connections(door->http), admit_waiting(door->gateway.admit),
-                  admit_in_flight_bytes(door->gateway.admit),
+                  admit_in_flight_bytes(door->gateway.admit), admit_receipts(door->gateway.admit),
                   topics_weak(admit_topics(door->gateway.admit)));
     guard_status(door->gateway.guard, ret_json);
     mr_buf_text(ret_json, "}");

@@ -31,6 +31,7 @@ struct door_options {
     size_t consumers_max;       /* 0: 100 */
     int64_t consumer_idle_ms;   /* 0: 5 minutes */
     const char *pipeline;       /* its groups are not for clients; NULL: none */
+    int64_t receipts_bytes_max; /* 0: none are kept */
     const char *access_log;     /* see visit.h; NULL: off */
     struct mr_metrics *metrics; /* made with gateway_metrics (reply.h) */
 };

@@ -4,6 +4,7 @@
  */
 #include "bus/bus.h"
 #include "gateway/options.h"
+#include "gateway/receipts.h"
 #include "gateway/reply.h"
 #include "log/log.h"
 #include "topics/topics.h"
@@ -30,6 +31,10 @@ static const struct mr_opt options_table[] = {
     { "in-flight-bytes", MR_OPT_BYTES, offsetof(struct options, in_flight_bytes), "24M",
       1024 * 1024, (int64_t)4 << 30, NULL,
       "Bytes of events without Kafka's acknowledgement; beyond it clients get 503.", false },
+    { "receipts-bytes", MR_OPT_BYTES, offsetof(struct options, receipts_bytes), "8M", 0,
+      RECEIPTS_BYTES_MAX, NULL,
+      "Memory for receipts of events with an id or Idempotency-Key, 72 bytes each; 0: none.",
+      false },
     { "access-log", MR_OPT_TEXT, offsetof(struct options, access_log), "errors", 1, 16, NULL,
       "Requests that get a line in the log: off, errors (answered 400 and above), all, or a number "
       "N: each Nth, and all answered 500 and above.",
@@ -110,6 +115,7 @@ open_parts(struct process *p, struct mr_service *service, struct mr_err *err)
         .auto_topics = options->auto_topics,
         .linger_ms = (int)options->linger_ms,
         .in_flight_bytes_max = options->in_flight_bytes,
+        .receipts_bytes_max = options->receipts_bytes,
         .access_log = options->access_log,
         .metrics = mr_service_metrics(service),
     };

@@ -14,6 +14,7 @@ struct options {
     const char *listen, *topics, *policy;
     bool auto_topics, insecure;
     const char *access_log;
+    int64_t receipts_bytes;
     int64_t linger_ms, in_flight_bytes, body_bytes_max, connections_max;
     int64_t consumers_max, consumer_idle_ms;
     const char *tls_cert, *tls_key, *tls_client_ca, *tls_client;

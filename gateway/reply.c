@@ -31,6 +31,9 @@ const struct mr_metric gateway_metrics[] = {
       "Time from the whole request to its answer, for requests that posted events." },
     { "millrace_gateway_in_flight_bytes", MR_GAUGE, "",
       "Bytes of events that Kafka has not acknowledged yet." },
+    { "millrace_gateway_receipts_total", MR_COUNTER, "outcome",
+      "repeated: events that were stored before and got the same receipt; reused: requests with an "
+      "id that is known with another value." },
     { "millrace_gateway_auth_total", MR_COUNTER, "method,outcome",
       "Requests by how they showed who they are from, and whether they were let in." },
     { "millrace_gateway_policy_broken", MR_GAUGE, "",

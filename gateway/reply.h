@@ -41,6 +41,7 @@ struct dialect {
     X(INSTANCES, 429, 42901, 400, "LimitExceededException")                                        \
     X(DENIED, 403, 40301, 400, "AccessDeniedException")                                            \
     X(CONFLICT, 409, 409, 400, "ResourceInUseException")                                           \
+    X(REUSED, 409, 409, 409, "InvalidArgumentException")                                           \
     X(ROUTE, 404, 404, 404, "UnknownOperationException")                                           \
     X(METHOD, 405, 405, 405, "UnknownOperationException")                                          \
     X(TOO_MANY, 413, 413, 413, "ValidationException")                                              \

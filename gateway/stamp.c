@@ -1,6 +1,7 @@
 /*
  * Provenance is packed by protobuf-c with place holders; field order puts the id at byte 4 and the
- * hash in the last 8 bytes, which is asserted. Packing each record anew cost ten times as much.
+ * hash in the last 8 bytes, which is asserted, behind that of the chosen id. Packing each record
+ * anew cost ten times as much.
  *
  * An id without an Idempotency-Key is 8 random bytes of this process and a counter: unique without
  * a call to the kernel for each record.
@@ -11,7 +12,7 @@
 #include <millrace/v1/event.pb-c.h>
 #include <openssl/evp.h>
 
-enum { ID_AT = 4, PRINCIPAL_BYTES_MAX = 256 };
+enum { ID_AT = 4, TAIL_BYTES = 9, PRINCIPAL_BYTES_MAX = 256 };
 
 /* Each part with its length in front, so that no two lists of parts are the same bytes. */
 static void
@@ -56,6 +57,7 @@ stamp_init(struct stamp *stamp, const struct stamp_origin *origin)
 
     stamp->principal = origin->principal;
     stamp->key = origin->key;
+    stamp->is_named = origin->is_named;
     provenance.version = 1;
     provenance.event_id = (ProtobufCBinaryData){ sizeof(id), id };
     provenance.received_us = origin->received_us;
@@ -68,12 +70,14 @@ stamp_init(struct stamp *stamp, const struct stamp_origin *origin)
         hash_part(hash, origin->principal, strlen(origin->principal));
         hash_part(hash, origin->key.data, origin->key.size);
         finish_hash(hash, stamp->key_hash);
-        provenance.idempotency_hash = (ProtobufCBinaryData){ STAMP_HASH_BYTES, stamp->key_hash };
     }
+    /* It tells the validator that the id was chosen; of a named event the id itself stands here. */
+    if (origin->key.data != NULL || origin->is_named)
+        provenance.idempotency_hash = (ProtobufCBinaryData){ STAMP_HASH_BYTES, stamp->key_hash };
     MR_ASSERT(millrace__v1__provenance__get_packed_size(&provenance) <= STAMP_BYTES_MAX);
     stamp->size = millrace__v1__provenance__pack(&provenance, stamp->bytes);
     MR_ASSERT(stamp->bytes[ID_AT - 1] == STAMP_ID_BYTES);
-    MR_ASSERT(stamp->bytes[stamp->size - 9] == (8 << 3 | 1)); /* field 8, 64 bits */
+    MR_ASSERT(stamp->bytes[stamp->size - TAIL_BYTES] == (8 << 3 | 1)); /* field 8, 64 bits */
 }
 
 static void
@@ -128,6 +132,8 @@ stamp_record(struct stamp *stamp, const uint8_t id[STAMP_ID_BYTES], uint64_t val
     MR_ASSERT(stamp->size > 0);
     uint64_t number = htole64(value_hash);
     memcpy(stamp->bytes + ID_AT, id, STAMP_ID_BYTES);
+    if (stamp->is_named)
+        memcpy(stamp->bytes + stamp->size - TAIL_BYTES - STAMP_HASH_BYTES, id, STAMP_HASH_BYTES);
     memcpy(stamp->bytes + stamp->size - sizeof(number), &number, sizeof(number));
     return mr_slice(stamp->bytes, stamp->size);
 }

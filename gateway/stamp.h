@@ -17,6 +17,7 @@ struct stamp_origin {
     const char *principal;
     const char *traceparent; /* well-formed */
     struct mr_slice key;     /* Idempotency-Key; data NULL: none was sent */
+    bool is_named;           /* each of its events has a name */
 };
 
 struct stamp {
@@ -24,6 +25,7 @@ struct stamp {
     size_t size;
     const char *principal;
     struct mr_slice key;
+    bool is_named;
     uint8_t key_hash[STAMP_HASH_BYTES];
 };
 

@@ -115,6 +115,21 @@ topics_close(struct topics *topics)
     free(topics);
 }
 
+static struct topic **
+bucket_of(struct topics *topics, const char *name)
+{
+    return &topics->buckets[mr_hash64(name, strlen(name), 0) % BUCKETS];
+}
+
+static struct topic *
+find(struct topics *topics, const char *name)
+{
+    struct topic *topic = *bucket_of(topics, name);
+    while (topic != NULL && strcmp(topic->name, name) != 0)
+        topic = topic->next;
+    return topic;
+}
+
 static const struct mr_topic *
 find_listed(const struct topics *topics, const char *name)
 {
@@ -143,6 +158,15 @@ check_durability(struct topics *topics, const struct look *look)
 }
 
 static void
+note_id(struct topic *topic, const uint8_t id[MR_TOPIC_ID_BYTES])
+{
+    static const uint8_t none[MR_TOPIC_ID_BYTES];
+    if (memcmp(topic->id, none, sizeof(none)) != 0 && memcmp(topic->id, id, sizeof(none)) != 0)
+        topic->incarnation++;
+    memcpy(topic->id, id, sizeof(topic->id));
+}
+
+static void
 finish_look(struct errand *errand)
 {
     struct look *look = (struct look *)errand;
@@ -156,6 +180,11 @@ finish_look(struct errand *errand)
     topics->list = look->list;
     topics->list_count = look->count;
     topics->cluster = look->cluster;
+    for (size_t i = 0; i < topics->list_count; i++) {
+        struct topic *topic = find(topics, topics->list[i].name);
+        if (topic != NULL)
+            note_id(topic, topics->list[i].id);
+    }
     if (look->check[0] != '\0')
         check_durability(topics, look);
 }
@@ -227,21 +256,6 @@ topics_kind_known(const struct topics *topics, const char *kind)
            S_ISDIR(status.st_mode);
 }
 
-static struct topic **
-bucket_of(struct topics *topics, const char *name)
-{
-    return &topics->buckets[mr_hash64(name, strlen(name), 0) % BUCKETS];
-}
-
-static struct topic *
-find(struct topics *topics, const char *name)
-{
-    struct topic *topic = *bucket_of(topics, name);
-    while (topic != NULL && strcmp(topic->name, name) != 0)
-        topic = topic->next;
-    return topic;
-}
-
 static struct topic *
 add(struct topics *topics, const char *name)
 {
@@ -255,6 +269,9 @@ add(struct topics *topics, const char *name)
     (void)snprintf(topic->name, sizeof(topic->name), "%s", name);
     topic->in = mr_metrics_cell(topics->options.metrics, "millrace_events_total", in);
     topic->good = mr_metrics_cell(topics->options.metrics, "millrace_events_total", good);
+    const struct mr_topic *listed = find_listed(topics, name);
+    if (listed != NULL)
+        note_id(topic, listed->id);
     topic->next = *bucket;
     *bucket = topic;
     topics->count++;

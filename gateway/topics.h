@@ -20,6 +20,8 @@ struct topics;
 struct topic {
     char name[MR_BUS_TOPIC_MAX + 1];
     int partitions;
+    uint8_t id[MR_TOPIC_ID_BYTES]; /* zero: not listed yet */
+    uint32_t incarnation;          /* changes when it is made anew under its name */
     struct mr_cell *in, *good;
     struct topic *next; /* of the same bucket */
     bool durability_checked;

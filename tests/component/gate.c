@@ -61,7 +61,8 @@ gate_open(struct gate *gate, const struct gate_wish *wish)
     assert_non_null(source);
     (void)snprintf(kinds, sizeof(kinds), "%s/proto/kinds", source);
     *gate = (struct gate){ .bus = wish->bus != NULL ? wish->bus : mr_bus_memory(),
-                           .plan = make_plan(wish) };
+                           .plan = make_plan(wish),
+                           .is_guest = wish->is_guest };
     gate->metrics = mr_metrics_open(gateway_metrics, gateway_metrics_count);
     if (wish->topic != NULL)
         make_topic(gate, wish->topic);
@@ -77,6 +78,7 @@ gate_open(struct gate *gate, const struct gate_wish *wish)
         .pipeline = "mill",
         .delivery_ms_max = wish->delivery_ms_max,
         .in_flight_bytes_max = wish->in_flight_bytes_max > 0 ? wish->in_flight_bytes_max : 24 << 20,
+        .receipts_bytes_max = wish->receipts_bytes_max > 0 ? wish->receipts_bytes_max : 8 << 20,
         .access_log = wish->access_log,
         .metrics = gate->metrics,
     };
@@ -88,7 +90,8 @@ void
 gate_close(struct gate *gate)
 {
     door_close(gate->door);
-    mr_bus_close(gate->bus);
+    if (!gate->is_guest)
+        mr_bus_close(gate->bus);
     mr_plan_close(gate->plan);
     mr_metrics_close(gate->metrics);
 }

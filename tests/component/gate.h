@@ -23,13 +23,16 @@ struct gate {
     struct mr_plan *plan;
     struct mr_metrics *metrics;
     struct door *door;
+    bool is_guest;
 };
 
 struct gate_wish {               /* 0: the default in brackets */
-    struct mr_bus *bus;          /* [in memory] is the gate's from then on */
+    struct mr_bus *bus;          /* [in memory] is the gate's from then on, unless it is a guest */
+    bool is_guest;               /* the bus is another gate's, which is closed later */
     int partitions;              /* [1] */
     int64_t record_bytes_max;    /* [1048588] */
     int64_t in_flight_bytes_max; /* [24 MiB] */
+    int64_t receipts_bytes_max;  /* [8 MiB] */
     int delivery_ms_max;
     size_t consumers_max;     /* [100] */
     int64_t consumer_idle_ms; /* [5 minutes] */

@@ -218,7 +218,7 @@ the_same_idempotency_key_gives_the_same_ids_and_partition(void **state)
     struct gate gate;
     struct answer answer;
     struct stored stored;
-    gate_open(&gate, &(struct gate_wish){ .topic = T, .partitions = 3 });
+    gate_open(&gate, &(struct gate_wish){ .topic = T, .partitions = 3, .receipts_bytes_max = 1 });
     for (int i = 0; i < 2; i++) {
         post(&gate, JSON "Idempotency-Key: order-1\r\n", MR_SLICE(two), &answer);
         assert_int_equal(answer.status, 200);
