@@ -58,6 +58,7 @@ stamp_init(struct stamp *stamp, const struct stamp_origin *origin)
     stamp->principal = origin->principal;
     stamp->key = origin->key;
     stamp->is_named = origin->is_named;
+    memset(stamp->key_hash, 0, sizeof(stamp->key_hash));
     provenance.version = 1;
     provenance.event_id = (ProtobufCBinaryData){ sizeof(id), id };
     provenance.received_us = origin->received_us;
