@@ -263,6 +263,8 @@ take_payload(struct mr_http_request *http, struct mr_sigv4_request *ret,
         ret->payload = "UNSIGNED-PAYLOAD";
         return mr_http_is_tls(http) ? NULL : "UNSIGNED-PAYLOAD is taken over TLS only";
     }
+    if (mr_http_is_stream(http))
+        return "a stream is not signed: send the body whole, or UNSIGNED-PAYLOAD over TLS";
     if (coding.data != NULL)
         return "a signed body is taken without Content-Encoding only";
     mr_sigv4_sha256(mr_http_body(http), ret_hash);

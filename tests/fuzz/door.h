@@ -24,6 +24,7 @@ static struct {
     struct mr_plan *plan;
     struct mr_metrics *metrics;
     struct door *door;
+    const char *policy; /* file; NULL: none */
     int runs;
     char answer[DOOR_ANSWER_BYTES];
     size_t answer_size;
@@ -64,6 +65,7 @@ fuzz_open(void)
                                     .plan = fuzz.plan,
                                     .host = "127.0.0.1",
                                     .kinds = "/nonexistent",
+                                    .policy = fuzz.policy,
                                     .in_flight_bytes_max = 1 << 24,
                                     .metrics = fuzz.metrics };
     code = door_open(&options, &fuzz.door, &err);
@@ -88,7 +90,7 @@ fuzz_post(const char *path, const char *headers, const uint8_t *body, size_t siz
                                    .sin_port = htons((uint16_t)door_port(fuzz.door)),
                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     struct linger abort_at_once = { .l_onoff = 1 };
-    char head[512];
+    char head[8192];
     int length = snprintf(head, sizeof(head),
                           "POST %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%s"
                           "Content-Length: %zu\r\n\r\n",
