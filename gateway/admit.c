@@ -130,6 +130,8 @@ produce_event(struct post *post, struct event *event, struct stamp *stamp)
         stamp_id(stamp, "", 0, &nameless, unique);
     else if (partition < 0)
         partition = stamp_partition(stamp, &identity->name, identity->id, event->topic->partitions);
+    if (partition < 0 && post->dialect->place != NULL)
+        partition = post->dialect->place(event);
     uint64_t value_hash = identity != NULL ? identity->value_hash
                                            : mr_hash64(event->value.data, event->value.size, 0);
     struct mr_message message = {

@@ -50,6 +50,7 @@ struct event {
     bool is_retriable;
     const char *text;
     struct identity *identity; /* NULL: none, unless admit finds an Idempotency-Key */
+    const void *hint;          /* the dialect's own, for its place */
 };
 
 struct post {

@@ -9,6 +9,7 @@
 #include "gateway/admit.h"
 #include "gateway/consumers.h"
 #include "gateway/errand.h"
+#include "gateway/fetch.h"
 #include "gateway/guard.h"
 #include "http/http.h"
 
@@ -24,6 +25,7 @@ struct path {
 struct gateway {
     struct admit *admit;
     struct errands *errands;
+    struct fetches *fetches;
     struct guard *guard;
     struct replies *replies;
     struct visits *visits;

@@ -33,6 +33,9 @@ static int
 watch_parts(struct door *door, struct mr_err *err)
 {
     struct gateway *gateway = &door->gateway;
+    struct errands *const lanes[] = { fetches_errands(gateway->fetches, 0),
+                                      fetches_errands(gateway->fetches, 1) };
+    _Static_assert(MR_COUNT(lanes) == FETCH_THREADS, "all are watched");
     const struct {
         int fd;
         void (*ready)(void *self);
@@ -40,6 +43,8 @@ watch_parts(struct door *door, struct mr_err *err)
     } parts[] = {
         { admit_fd(gateway->admit), admit_reports, gateway->admit },
         { errands_fd(gateway->errands), errands_serve, gateway->errands },
+        { errands_fd(lanes[0]), errands_serve, lanes[0] },
+        { errands_fd(lanes[1]), errands_serve, lanes[1] },
         { consumers_fd(gateway->consumers), consumers_serve, gateway->consumers },
         { guard_fd(gateway->guard), guard_serve, gateway->guard },
     };
@@ -58,6 +63,7 @@ door_open(const struct door_options *options, struct door **ret, struct mr_err *
     struct gateway *gateway = &door->gateway;
     gateway->replies = replies_open(options->metrics);
     gateway->errands = errands_open(options->bus);
+    gateway->fetches = fetches_open(options->bus);
     const char *access_log = options->access_log != NULL ? options->access_log : "off";
     door->connections = mr_metrics_cell(options->metrics, "millrace_gateway_connections", NULL);
     int delivery_ms = options->delivery_ms_max > 0 ? options->delivery_ms_max : DELIVERY_MS_DEFAULT;
@@ -113,6 +119,7 @@ door_close(struct door *door)
     struct gateway *gateway = &door->gateway;
     errands_close(gateway->errands);
     consumers_close(gateway->consumers);
+    fetches_close(gateway->fetches);
     admit_close(gateway->admit); /* before http: the writer may still read request bodies */
     mr_http_close(door->http);
     visits_close(gateway->visits);

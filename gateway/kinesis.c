@@ -10,6 +10,7 @@
 #include "gateway/kinesis_sequence.h"
 #include "gateway/scan.h"
 
+#include <ctype.h>
 #include <millrace/v1/event.pb-c.h>
 #include <stdio.h>
 
@@ -20,7 +21,7 @@ enum { DATA_LEVELS_MAX = 3 };
 enum form { FORM_RECORD, FORM_RECORDS };
 
 struct envelope {
-    struct admit *admit;
+    const struct call *call;
     struct post *post;
     struct scan scan;
     struct mr_slice stream;
@@ -66,36 +67,36 @@ fail(struct envelope *envelope, enum fault kind, const char *fault)
 /* ---- which topic ---- */
 
 static bool
-known(const struct envelope *envelope, const struct mr_topic_name *name)
+known(const struct call *call, const struct mr_topic_name *name)
 {
-    return topics_kind_known(admit_topics(envelope->admit), name->kind);
+    return topics_kind_known(admit_topics(call->gateway->admit), name->kind);
 }
 
 /* The stream's own kind when it is known; else what the PartitionKey names; else the stream's. */
-static const char *
-topic_of(struct envelope *envelope, struct mr_slice partition_key)
+const char *
+kinesis_topic_of(const struct call *call, struct mr_slice stream, struct mr_slice partition_key)
 {
-    struct mr_topic_name stream, named;
+    struct mr_topic_name parts, named;
     char topic[MR_TOPIC_MAX + 1];
-    bool is_stream = mr_stream_parse(envelope->stream, &stream);
-    if (!is_stream || !known(envelope, &stream)) {
-        if (mr_stream_parse(partition_key, &named) && known(envelope, &named)) {
-            stream = named;
+    bool is_stream = mr_stream_parse(stream, &parts);
+    if (!is_stream || !known(call, &parts)) {
+        if (mr_stream_parse(partition_key, &named) && known(call, &named)) {
+            parts = named;
             is_stream = true;
-        } else if (mr_kind_ok(partition_key) && mr_tenant_ok(envelope->stream)) {
+        } else if (mr_kind_ok(partition_key) && mr_tenant_ok(stream)) {
             memset(&named, 0, sizeof(named));
-            memcpy(named.tenant, envelope->stream.data, envelope->stream.size);
+            memcpy(named.tenant, stream.data, stream.size);
             memcpy(named.kind, partition_key.data, partition_key.size);
-            if (known(envelope, &named)) {
-                stream = named;
+            if (known(call, &named)) {
+                parts = named;
                 is_stream = true;
             }
         }
     }
     if (!is_stream)
         return NULL;
-    mr_topic_format(stream.tenant, stream.kind, MR_TOPIC_RAW, topic);
-    return mr_arena_copy(mr_http_arena(envelope->post->request), topic, strlen(topic));
+    mr_topic_format(parts.tenant, parts.kind, MR_TOPIC_RAW, topic);
+    return mr_arena_copy(mr_http_arena(call->request), topic, strlen(topic));
 }
 
 /* ---- what Data holds ---- */
@@ -134,21 +135,42 @@ is_wrapped(struct mr_slice object, struct mr_slice *ret_data)
     return has_data && scan_end(&scan);
 }
 
-/* The text of a string, or what it is base64 of when that is JSON. */
+/* What text is base64 of, in the arena; data NULL: it is none. */
 static struct mr_slice
-text_of(struct envelope *envelope, struct mr_slice string)
+decode(struct mr_slice text, struct mr_arena *arena)
+{
+    if (text.size == 0 || text.size % 4 != 0)
+        return mr_slice(NULL, 0);
+    char *bytes = mr_arena_alloc(arena, text.size / 4 * 3 + 3);
+    int64_t size = mr_base64_decode(text, bytes);
+    return size >= 0 ? mr_slice(bytes, (size_t)size) : mr_slice(NULL, 0);
+}
+
+bool
+kinesis_is_coded_json(struct mr_slice data, struct mr_arena *arena)
+{
+    if (data.size == 0 || !isalnum(*(const unsigned char *)data.data) || scan_is_json(data))
+        return false;
+    struct mr_slice decoded = decode(data, arena);
+    return decoded.data != NULL && scan_is_json(decoded);
+}
+
+/* A string's text, or what it is base64 of when that is JSON. */
+static bool
+take_text(struct envelope *envelope, const char *topic, struct mr_slice key, struct mr_slice string)
 {
     struct mr_arena *arena = mr_http_arena(envelope->post->request);
     struct mr_slice text;
     if (!scan_unescape(string, arena, &text))
-        return string;
-    if (text.size == 0 || text.size % 4 != 0 || scan_is_json(text))
-        return text;
-    char *bytes = mr_arena_alloc(arena, text.size / 4 * 3 + 3);
-    int64_t size = mr_base64_decode(text, bytes);
-    if (size < 0 || !scan_is_json(mr_slice(bytes, (size_t)size)))
-        return text;
-    return mr_slice(bytes, (size_t)size);
+        return put_event(envelope, topic, key, string);
+    struct mr_slice decoded = scan_is_json(text) ? mr_slice(NULL, 0) : decode(text, arena);
+    if (decoded.data == NULL)
+        return put_event(envelope, topic, key, text);
+    if (kinesis_is_coded_json(decoded, arena))
+        return fail(envelope, FAULT_ENVELOPE,
+                    "Data is base64 twice: decoded once it is still base64 of JSON; encode the "
+                    "event's JSON once, or send it as it is");
+    return put_event(envelope, topic, key, scan_is_json(decoded) ? decoded : text);
 }
 
 static bool
@@ -159,7 +181,7 @@ take_data(struct envelope *envelope, const char *topic, struct mr_slice key, str
         continue;
     char first = ((const char *)inner.data)[0];
     if (first == '"')
-        return put_event(envelope, topic, key, text_of(envelope, inner));
+        return take_text(envelope, topic, key, inner);
     return put_event(envelope, topic, key, inner);
 }
 
@@ -200,7 +222,7 @@ static bool
 take_pair(struct envelope *envelope, struct mr_slice data, struct mr_slice raw_key)
 {
     struct mr_slice key = key_of(envelope, raw_key);
-    const char *topic = topic_of(envelope, key);
+    const char *topic = kinesis_topic_of(envelope->call, envelope->stream, key);
     if (topic == NULL)
         return fail(envelope, FAULT_TOPIC,
                     "neither the stream's name nor the PartitionKey names a kind; use "
@@ -300,7 +322,7 @@ put(const struct call *call, struct mr_slice stream)
 {
     struct mr_http_request *request = call->request;
     struct envelope envelope = {
-        .admit = call->gateway->admit,
+        .call = call,
         .post = post_new(call, &kinesis),
         .stream = stream,
     };
@@ -390,6 +412,11 @@ kinesis_route(const struct call *call)
         kinesis_describe(call, path->segments[1]);
     else if (path->count == 3 && is_record(call, 2) && call->is_post)
         put(call, path->segments[1]);
+    else if (path->count == 2 && call->is_delete)
+        kinesis_delete(call, path->segments[1]);
+    else if (path->count == 2 && mr_slice_is_text(mr_http_method(call->request), "POST") &&
+             !is_record(call, 1))
+        kinesis_create(call, path->segments[1]);
     else if (path->count <= 2 && call->is_post)
         reply_fault(replies, call->request, &kinesis, FAULT_ROUTE,
                     "PUT records to /streams/<name>/record");
@@ -405,4 +432,5 @@ const struct dialect kinesis = {
     .wire = MILLRACE__V1__DIALECT__DIALECT_KINESIS,
     .content_type = "application/json",
     .answer = answer,
+    .place = kinesis_place,
 };

@@ -129,6 +129,13 @@ static const struct {
 #undef X
 };
 
+const char *
+reply_kinesis_type(enum fault fault, int *ret_status)
+{
+    *ret_status = faults[fault].kinesis_status;
+    return faults[fault].kinesis_type;
+}
+
 /* code: of the REST proxy; 0: the fault's own. */
 static void
 send_fault(struct replies *replies, struct mr_http_request *request, const struct dialect *dialect,
@@ -139,6 +146,11 @@ send_fault(struct replies *replies, struct mr_http_request *request, const struc
         for (char *at = text; *at != '\0'; at++)
             if ((unsigned char)*at >= 0x80)
                 *at = '?';
+    mr_add(replies->refused[fault], 1);
+    if (dialect->refuse != NULL) {
+        dialect->refuse(replies, request, fault, text);
+        return;
+    }
     bool is_kinesis = dialect->name == DIALECT_NAME_KINESIS;
     int status = is_kinesis   ? faults[fault].kinesis_status
                  : code == 0  ? faults[fault].status
@@ -154,7 +166,6 @@ send_fault(struct replies *replies, struct mr_http_request *request, const struc
     mr_buf_json(&body, mr_slice_text(text));
     mr_buf_text(&body, "}");
     MR_ASSERT(!body.failed);
-    mr_add(replies->refused[fault], 1);
     reply_json(replies, request, dialect, status, mr_buf_slice(&body));
     mr_buf_fini(&body);
 }

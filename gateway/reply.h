@@ -8,6 +8,7 @@
 #include "http/http.h"
 #include "metrics/metrics.h"
 
+struct event;
 struct post;
 
 /* Holds a receipt for each event of the largest post, all failed and with everything escaped. */
@@ -15,13 +16,6 @@ enum { REPLY_JSON_BYTES_MAX = 64 << 20 };
 
 enum dialect_name { DIALECT_NAME_REST, DIALECT_NAME_KINESIS, DIALECT_NAME_EVENTS, DIALECT_NAMES };
 extern const char *const dialect_names[DIALECT_NAMES]; /* in metrics and the access log */
-
-struct dialect {
-    enum dialect_name name;
-    int wire;                 /* Millrace__V1__Dialect */
-    const char *content_type; /* of its answers */
-    void (*answer)(struct post *post);
-};
 
 /* X(name, status, REST error code, Kinesis status, Kinesis type) */
 #define FAULTS(X)                                                                                  \
@@ -46,6 +40,10 @@ struct dialect {
     X(METHOD, 405, 405, 405, "UnknownOperationException")                                          \
     X(TOO_MANY, 413, 413, 413, "ValidationException")                                              \
     X(KAFKA, 500, 50002, 500, "InternalFailure")                                                   \
+    X(ARGUMENT, 400, 400, 400, "InvalidArgumentException")                                         \
+    X(EXPIRED, 410, 410, 400, "ExpiredIteratorException")                                          \
+    X(EXPIRED_TOKEN, 410, 410, 400, "ExpiredNextTokenException")                                   \
+    X(LIMIT, 422, 422, 400, "LimitExceededException")                                              \
     X(BUSY, 503, 50003, 503, "ServiceUnavailableException")                                        \
     X(DOWN, 503, 50003, 503, "ServiceUnavailableException")
 
@@ -57,6 +55,19 @@ enum fault {
 };
 
 struct replies; /* counts them */
+
+struct dialect {
+    enum dialect_name name;
+    int wire;                 /* Millrace__V1__Dialect */
+    const char *content_type; /* of its answers */
+    void (*answer)(struct post *post);
+    /* Refusals of another shape than JSON as reply_fault writes it; or NULL. */
+    void (*refuse)(struct replies *replies, struct mr_http_request *request, enum fault fault,
+                   const char *text);
+    /* Which partition an event without one goes to; NULL: as its key has it in Kafka. */
+    int32_t (*place)(const struct event *event);
+};
+
 struct replies *replies_open(struct mr_metrics *metrics);
 void replies_close(struct replies *replies);
 
@@ -75,6 +86,8 @@ void reply_fault(struct replies *replies, struct mr_http_request *request,
 /* With an error code of the REST proxy's own, whose first three digits are the status. */
 void reply_fault_code(struct replies *replies, struct mr_http_request *request,
                       const struct dialect *dialect, enum fault fault, int code, const char *text);
+/* What Kinesis calls it, and its status there. */
+const char *reply_kinesis_type(enum fault fault, int *ret_status);
 /* The REST error code of an event that was not stored. */
 int reply_event_code(int code, bool is_retriable);
 

@@ -78,9 +78,10 @@ call_no_method(const struct call *call, const struct dialect *dialect)
 static const struct dialect *
 dialect_of(const struct call *call)
 {
-    if (call_segment_is(call, 0, "streams") ||
-        mr_http_header(call->request, "x-amz-target").data != NULL)
+    if (call_segment_is(call, 0, "streams"))
         return &kinesis;
+    if (kinesis_is_native(call) || mr_http_header(call->request, "x-amz-target").data != NULL)
+        return &kinesis_native;
     if (call_segment_is(call, 0, "v3"))
         return &rest_v3;
     return call_segment_is(call, 0, "v1") ? &events_v1 : &rest_v2;
@@ -118,6 +119,8 @@ route(void *self, struct mr_http_request *request)
         index_show(&call);
     else if (is_short && root >= 0)
         roots[root].route(&call);
+    else if (is_short && kinesis_is_native(&call))
+        kinesis_native_route(&call);
     else
         reply_fault(gateway->replies, request, &events_v1, FAULT_ROUTE,
                     "there is nothing at this path; GET / lists what there is");

@@ -7,6 +7,7 @@
 #include "clock/clock.h"
 #include "log/log.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -102,8 +103,7 @@ topics_close(struct topics *topics)
 {
     if (topics == NULL)
         return;
-    if (topics->look.list != topics->list)
-        free(topics->look.list);
+    free(topics->look.list);
     free(topics->list);
     for (size_t i = 0; i < BUCKETS; i++) {
         while (topics->buckets[i] != NULL) {
@@ -130,8 +130,8 @@ find(struct topics *topics, const char *name)
     return topic;
 }
 
-static const struct mr_topic *
-find_listed(const struct topics *topics, const char *name)
+const struct mr_topic *
+topics_find(const struct topics *topics, const char *name)
 {
     for (size_t i = 0; i < topics->list_count; i++)
         if (strcmp(topics->list[i].name, name) == 0)
@@ -144,7 +144,7 @@ static void
 check_durability(struct topics *topics, const struct look *look)
 {
     const struct mr_plan *plan = topics->options.plan;
-    const struct mr_topic *listed = find_listed(topics, look->check);
+    const struct mr_topic *listed = topics_find(topics, look->check);
     const char *wish = mr_plan_setting(plan, MR_TOPIC_RAW, "min.insync.replicas");
     if (listed == NULL || look->min_insync == 0)
         return;
@@ -166,6 +166,19 @@ note_id(struct topic *topic, const uint8_t id[MR_TOPIC_ID_BYTES])
     memcpy(topic->id, id, sizeof(topic->id));
 }
 
+void
+topics_take_list(struct topics *topics, struct mr_topic *list, size_t count)
+{
+    free(topics->list);
+    topics->list = list;
+    topics->list_count = count;
+    for (size_t i = 0; i < topics->list_count; i++) {
+        struct topic *topic = find(topics, topics->list[i].name);
+        if (topic != NULL)
+            note_id(topic, topics->list[i].id);
+    }
+}
+
 static void
 finish_look(struct errand *errand)
 {
@@ -176,15 +189,8 @@ finish_look(struct errand *errand)
     if (errand->job.result != 0)
         return;
     topics->reached_ms = mr_now_ms();
-    free(topics->list);
-    topics->list = look->list;
-    topics->list_count = look->count;
+    topics_take_list(topics, MR_TAKE(look->list), look->count);
     topics->cluster = look->cluster;
-    for (size_t i = 0; i < topics->list_count; i++) {
-        struct topic *topic = find(topics, topics->list[i].name);
-        if (topic != NULL)
-            note_id(topic, topics->list[i].id);
-    }
     if (look->check[0] != '\0')
         check_durability(topics, look);
 }
@@ -209,7 +215,7 @@ pick_check(struct topics *topics)
     topics->look.check[0] = '\0';
     for (size_t i = 0; i < BUCKETS; i++) {
         for (struct topic *topic = topics->buckets[i]; topic != NULL; topic = topic->next) {
-            if (topic->durability_checked || find_listed(topics, topic->name) == NULL)
+            if (topic->durability_checked || topics_find(topics, topic->name) == NULL)
                 continue;
             topic->durability_checked = true;
             memcpy(topics->look.check, topic->name, sizeof(topic->name));
@@ -256,6 +262,21 @@ topics_kind_known(const struct topics *topics, const char *kind)
            S_ISDIR(status.st_mode);
 }
 
+void
+topics_kinds(const struct topics *topics, struct mr_buf *ret_text)
+{
+    struct dirent **entries = NULL;
+    int count = scandir(topics->options.kinds, &entries, NULL, alphasort);
+    for (int i = 0; i < count; i++) {
+        if (topics_kind_known(topics, entries[i]->d_name)) {
+            mr_buf_text(ret_text, ret_text->size > 0 ? ", " : "");
+            mr_buf_text(ret_text, entries[i]->d_name);
+        }
+        free(entries[i]);
+    }
+    free(entries);
+}
+
 static struct topic *
 add(struct topics *topics, const char *name)
 {
@@ -269,7 +290,7 @@ add(struct topics *topics, const char *name)
     (void)snprintf(topic->name, sizeof(topic->name), "%s", name);
     topic->in = mr_metrics_cell(topics->options.metrics, "millrace_events_total", in);
     topic->good = mr_metrics_cell(topics->options.metrics, "millrace_events_total", good);
-    const struct mr_topic *listed = find_listed(topics, name);
+    const struct mr_topic *listed = topics_find(topics, name);
     if (listed != NULL)
         note_id(topic, listed->id);
     topic->next = *bucket;

@@ -50,6 +50,8 @@ enum lookup {
 enum lookup topics_look(struct topics *topics, const char *name, struct topic **ret,
                         struct mr_err *err);
 bool topics_kind_known(const struct topics *topics, const char *kind);
+/* The known ones, as "geo, pin, user". */
+void topics_kinds(const struct topics *topics, struct mr_buf *ret_text);
 /* All topics of the cluster as last seen, sorted by name; borrowed until the next step. NULL:
  * none have been seen yet. */
 const struct mr_topic *topics_list(const struct topics *topics, size_t *ret_count);
@@ -58,6 +60,10 @@ const char *topics_cluster(const struct topics *topics);
 const struct mr_plan *topics_plan(const struct topics *topics);
 /* False for what no topic of clients may be called. */
 bool topics_name_ok(const char *name);
+/* One of them, or NULL. */
+const struct mr_topic *topics_find(const struct topics *topics, const char *name);
+/* Takes a list that somebody has just got, so that what was made or deleted shows at once. */
+void topics_take_list(struct topics *topics, struct mr_topic *list, size_t count);
 /* False when the broker has not answered for a while. */
 bool topics_reachable(const struct topics *topics);
 /* How many topics are kept by fewer replicas than the plan asks for (LAW 23). */

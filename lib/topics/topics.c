@@ -226,9 +226,18 @@ int
 mr_plan_make(const struct mr_plan *plan, struct mr_bus *bus, const char *tenant, const char *kind,
              int timeout_ms, struct mr_err *err)
 {
+    MR_ASSERT(plan != NULL);
+    return mr_plan_make_sized(plan, bus, tenant, kind, plan->partitions, timeout_ms, err);
+}
+
+int
+mr_plan_make_sized(const struct mr_plan *plan, struct mr_bus *bus, const char *tenant,
+                   const char *kind, int partitions, int timeout_ms, struct mr_err *err)
+{
     static const enum mr_topic_role order[ROLES] = { MR_TOPIC_CLEAN, MR_TOPIC_DEAD, MR_TOPIC_VALID,
                                                      MR_TOPIC_RAW };
     MR_ASSERT(plan != NULL);
+    MR_ASSERT(partitions > 0);
     char names[ROLES][MR_TOPIC_MAX + 1];
     struct mr_topic_spec specs[ROLES];
     int64_t deadline_ms = mr_now_ms() + timeout_ms;
@@ -239,7 +248,7 @@ mr_plan_make(const struct mr_plan *plan, struct mr_bus *bus, const char *tenant,
         mr_topic_format(tenant, kind, order[i], names[i]);
         specs[i] =
             (struct mr_topic_spec){ .name = names[i],
-                                    .partitions = plan->partitions,
+                                    .partitions = partitions,
                                     .replicas = plan->replicas,
                                     .settings = (const char *const *)plan->settings[order[i]] };
     }

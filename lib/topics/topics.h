@@ -31,5 +31,8 @@ const char *mr_plan_setting(const struct mr_plan *plan, enum mr_topic_role role,
  * topics already (LAW 1). */
 int mr_plan_make(const struct mr_plan *plan, struct mr_bus *bus, const char *tenant,
                  const char *kind, int timeout_ms, struct mr_err *err);
+/* The same with another count of partitions than the plan's. */
+int mr_plan_make_sized(const struct mr_plan *plan, struct mr_bus *bus, const char *tenant,
+                       const char *kind, int partitions, int timeout_ms, struct mr_err *err);
 
 #endif

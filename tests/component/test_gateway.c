@@ -401,12 +401,12 @@ topics_and_streams_are_listed(void **state)
     assert_string_equal(answer.body, "[\"" T "\",\"" T ".clean\",\"" T ".dead\",\"" T ".valid\"]");
     answer_fini(&answer);
     gate_call(&gate, "GET", "/prod/streams", "", MR_SLICE(""), &answer);
-    assert_string_equal(answer.body, "{\"StreamNames\":[\"streaming-12b287eedf6d-pin\"],"
-                                     "\"HasMoreStreams\":false}");
+    assert_non_null(strstr(answer.body, "{\"StreamNames\":[\"streaming-12b287eedf6d-pin\"],"
+                                        "\"HasMoreStreams\":false,"));
     answer_fini(&answer);
     gate_call(&gate, "GET", "/streams?ExclusiveStartStreamName=streaming-12b287eedf6d-pin&Limit=3",
               "", MR_SLICE(""), &answer);
-    assert_string_equal(answer.body, "{\"StreamNames\":[],\"HasMoreStreams\":false}");
+    assert_non_null(strstr(answer.body, "{\"StreamNames\":[],\"HasMoreStreams\":false,"));
     answer_fini(&answer);
     gate_call(&gate, "GET", "/streams/streaming-12b287eedf6d-pin", "", MR_SLICE(""), &answer);
     assert_int_equal(answer.status, 200);
