@@ -72,6 +72,7 @@ gate_open(struct gate *gate, const struct gate_wish *wish)
         .host = "127.0.0.1",
         .kinds = kinds,
         .policy = wish->policy,
+        .tls = wish->tls,
         .auto_topics = wish->auto_topics,
         .consumers_max = wish->consumers_max,
         .consumer_idle_ms = wish->consumer_idle_ms,

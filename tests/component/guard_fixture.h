@@ -37,5 +37,6 @@ int policy_tests(void);
 int token_tests(void);
 int signed_tests(void);
 int rate_tests(void);
+int certificate_tests(void);
 
 #endif

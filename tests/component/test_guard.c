@@ -277,5 +277,6 @@ main(void)
         cmocka_unit_test(a_new_policy_forgets_passwords_and_rights),
     };
     int failed = cmocka_run_group_tests_name("guard", tests, NULL, NULL);
-    return failed + policy_tests() + token_tests() + signed_tests() + rate_tests();
+    failed += policy_tests() + token_tests() + signed_tests();
+    return failed + rate_tests() + certificate_tests();
 }
