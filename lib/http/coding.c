@@ -93,6 +93,8 @@ coding_parse(struct mr_http_request *request, const char **ret_text)
     struct parsed *parsed = &request->parsed;
     struct mr_slice list = mr_http_header(request, "content-encoding"), name;
     size_t at = 0;
+    if (list.size == 0)
+        return 0;
     while ((name = next_member(list, &at)).size > 0) {
         *ret_text = "a body has two content codings at the most";
         if (parsed->codings_count == CODINGS_MAX)
@@ -217,7 +219,7 @@ bound_of(const struct mr_http *http, size_t wire_bytes)
     if (paid < bound.bytes)
         bound = (struct bound){ paid, 413,
                                 "the body inflates by a larger ratio than this server takes" };
-    size_t left = limits->body_bytes_total_max - http->body_bytes;
+    size_t left = request_room(http);
     if (left < bound.bytes)
         bound = (struct bound){ left, 503, request_no_room };
     return bound;
@@ -228,9 +230,9 @@ static void
 swap_body(struct mr_http_request *request, struct mr_buf *out)
 {
     struct mr_buf old = request->body;
-    request->conn->http->body_bytes += out->size - old.size;
     request->body = *out;
     *out = old;
+    request_weigh(request);
 }
 
 int

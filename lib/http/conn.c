@@ -109,6 +109,13 @@ forget(struct conn *conn, struct mr_http_request *request)
 }
 
 void
+conn_drop_rest(struct conn *conn)
+{
+    conn->http->held_bytes -= conn->rest.size;
+    mr_buf_fini(&conn->rest);
+}
+
+void
 conn_forget(struct conn *conn, struct mr_http_request *request)
 {
     forget(conn, request);
@@ -141,7 +148,7 @@ conn_close(struct conn *conn)
     conn->http->open--;
     if (conn->is_extra)
         conn->http->extra--;
-    mr_buf_fini(&conn->rest);
+    conn_drop_rest(conn);
     drop_reading(conn);
     for (struct mr_http_request *request = conn->first, *next; request != NULL; request = next) {
         next = request->next;
@@ -191,7 +198,7 @@ conn_refuse(struct conn *conn, int status, const char *text)
     conn->reading = NULL;
     conn->phase = PHASE_STOP;
     conn->linger = true;
-    mr_buf_reset(&conn->rest);
+    conn_drop_rest(conn);
     append(conn, request);
     request_refuse(request, status, text, true);
     conn_dirty(conn);
@@ -328,16 +335,14 @@ feed(struct conn *conn, const char *data, size_t size)
     return size;
 }
 
-/* Reads into the body itself when its length is known. */
+/* Reads into the body itself when its length is known. Room is made for no more than what has come
+ * already, so that a body costs memory only as it arrives. */
 static ssize_t
 receive_body(struct conn *conn)
 {
-    struct mr_http *http = conn->http;
     struct mr_buf *body = &conn->reading->body;
-    size_t want = body->size > SCRATCH_BYTES ? body->size : SCRATCH_BYTES;
-    if (want > conn->left)
-        want = conn->left;
-    if (want > http->limits.body_bytes_total_max - http->body_bytes) {
+    size_t want = body->size < conn->left ? body->size : conn->left;
+    if (want > request_room(conn->http)) {
         conn_refuse(conn, 503, request_no_room);
         return (ssize_t)want;
     }
@@ -347,7 +352,7 @@ receive_body(struct conn *conn)
     size_t got = count > 0 ? (size_t)count : 0;
     body->size -= want - got;
     body->data[body->size] = '\0';
-    http->body_bytes += got;
+    request_weigh(conn->reading);
     conn->left -= got;
     conn->reading->parsed.expects_continue = false;
     if (got > 0 && conn->left == 0)
@@ -355,18 +360,35 @@ receive_body(struct conn *conn)
     return count;
 }
 
+/* Input that has to wait: for room in the pipeline, or for a stream. */
+static void
+keep_rest(struct conn *conn, const char *data, size_t size)
+{
+    if (size > request_room(conn->http)) {
+        if (stream_reads(conn))
+            stream_stop(conn, 503, request_no_room);
+        else
+            conn_refuse(conn, 503, request_no_room);
+        return;
+    }
+    mr_buf_put(&conn->rest, data, size);
+    MR_ASSERT(!conn->rest.failed);
+    conn->http->held_bytes += size;
+}
+
 static ssize_t
 receive(struct conn *conn)
 {
     char *scratch = conn->http->scratch;
-    if (conn->phase == PHASE_BODY && conn->reading != NULL && conn->stream == NULL)
+    if (conn->phase == PHASE_BODY && conn->reading != NULL && conn->stream == NULL &&
+        conn->reading->body.size >= SCRATCH_BYTES)
         return receive_body(conn);
     ssize_t count = receive_bytes(conn, scratch, SCRATCH_BYTES);
     if (count <= 0 || conn->lingering)
         return count;
     size_t used = feed(conn, scratch, (size_t)count);
-    mr_buf_put(&conn->rest, scratch + used, (size_t)count - used);
-    MR_ASSERT(!conn->rest.failed);
+    if (used < (size_t)count)
+        keep_rest(conn, scratch + used, (size_t)count - used);
     return count;
 }
 
@@ -461,6 +483,27 @@ watch_again(struct conn *conn)
     MR_ASSERT(failed == 0);
 }
 
+/* Taken away first: whatever ends the connection drops its rest, and these bytes are being read. */
+static void
+feed_rest(struct conn *conn)
+{
+    struct mr_buf rest = conn->rest;
+    mr_buf_init(&conn->rest, SCRATCH_BYTES);
+    conn->http->held_bytes -= rest.size;
+    size_t used = feed(conn, rest.data, rest.size);
+    MR_ASSERT(used <= rest.size);
+    if (used > 0)
+        conn_dirty(conn);
+    if (used == rest.size) {
+        mr_buf_fini(&rest);
+        return;
+    }
+    rest.size -= used;
+    memmove(rest.data, rest.data + used, rest.size);
+    conn->rest = rest;
+    conn->http->held_bytes += rest.size;
+}
+
 void
 conn_settle(struct conn *conn)
 {
@@ -475,17 +518,8 @@ conn_settle(struct conn *conn)
     send_all(conn);
     if (conn->fd < 0)
         return;
-    if (conn->rest.size > 0 && !conn->blocked && conn->phase != PHASE_STOP) {
-        size_t used = feed(conn, conn->rest.data, conn->rest.size);
-        size_t left = used < conn->rest.size ? conn->rest.size - used : 0;
-        if (used > 0 && left > 0)
-            memmove(conn->rest.data, conn->rest.data + used, left);
-        conn->rest.size = left;
-        if (used > 0)
-            conn_dirty(conn);
-    }
-    if (conn->rest.size == 0)
-        mr_buf_fini(&conn->rest);
+    if (conn->rest.size > 0 && !conn->blocked && conn->phase != PHASE_STOP)
+        feed_rest(conn);
     if (send_invitation(conn))
         send_all(conn);
     if (conn->fd < 0)

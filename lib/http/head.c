@@ -129,10 +129,14 @@ head_take(struct conn *conn, const char *data, size_t size, bool *ret_complete,
             return -400;
         const char *end = memchr(data + at, '\n', size - at);
         size_t count = end != NULL ? (size_t)(end - data) + 1 - at : size - at;
+        *ret_text = request_no_room;
+        if (count > request_room(conn->http))
+            return -503;
         *ret_text = "the header is too large";
         mr_buf_put(head, data + at, count);
         if (head->failed)
             return -431;
+        request_weigh(request);
         at += count;
         if (end == NULL)
             break;
@@ -257,7 +261,7 @@ check_framing(struct conn *conn, const char **ret_text)
     if (length > limits->body_bytes_max)
         return 413;
     *ret_text = request_no_room;
-    if (length > limits->body_bytes_total_max - conn->http->body_bytes)
+    if (length > request_room(conn->http))
         return 503;
     request->body.max = encodings == 1 ? limits->body_bytes_max : length;
     conn->left = length;

@@ -18,19 +18,19 @@
 struct mr_http;         /* a server */
 struct mr_http_request; /* one request, until it is replied to */
 
-struct mr_http_limits {          /* 0: the default in brackets */
-    size_t connections_max;      /* [4096] beyond it: accepted, answered 503 and closed */
-    size_t header_bytes_max;     /* [16384] 431 */
-    size_t body_bytes_max;       /* [16 MiB] as sent and inflated: 413 */
-    size_t body_bytes_total_max; /* [64 MiB] of all bodies held: 503 with Retry-After */
-    size_t inflate_ratio_max;    /* [200] of a compressed body, beyond its first 64 KiB: 413 */
-    size_t pipeline_max;         /* [16] requests of one connection under way */
-    size_t requests_max;         /* [0 = unlimited] per connection, then Connection: close */
-    int header_ms_max;           /* [10000] from first byte to end of header: 408 */
-    int body_ms_max;             /* [30000] 408 */
-    int idle_ms_max;             /* [60000] keep-alive without a request: closed */
-    int write_ms_max;            /* [30000] a reader that does not read: closed */
-    int stream_idle_ms_max;      /* [300000] between two parts of a stream: it ends with 408 */
+struct mr_http_limits {       /* 0: the default in brackets */
+    size_t connections_max;   /* [4096] beyond it: accepted, answered 503 and closed */
+    size_t header_bytes_max;  /* [16384] 431 */
+    size_t body_bytes_max;    /* [16 MiB] as sent and inflated: 413 */
+    size_t held_bytes_max;    /* [64 MiB] of all requests and answers held: 503, Retry-After */
+    size_t inflate_ratio_max; /* [200] of a compressed body, beyond its first 64 KiB: 413 */
+    size_t pipeline_max;      /* [16] requests of one connection under way */
+    size_t requests_max;      /* [0 = unlimited] per connection, then Connection: close */
+    int header_ms_max;        /* [10000] from first byte to end of header: 408 */
+    int body_ms_max;          /* [30000] 408 */
+    int idle_ms_max;          /* [60000] keep-alive without a request: closed */
+    int write_ms_max;         /* [30000] a reader that does not read: closed */
+    int stream_idle_ms_max;   /* [300000] between two parts of a stream: it ends with 408 */
 };
 
 /* PEM files; cert NULL: plain HTTP. TLS 1.2 and 1.3. The process must ignore SIGPIPE. */
@@ -72,6 +72,7 @@ int mr_http_watch(struct mr_http *http, int fd, void (*ready)(void *self), void 
 void mr_http_drain(struct mr_http *http);
 size_t mr_http_open_connections(const struct mr_http *http);
 size_t mr_http_pending(const struct mr_http *http); /* requests handed out, not yet replied to */
+size_t mr_http_held_bytes(const struct mr_http *http);
 /* Sees every answer as it is given, the server's own refusals too: of those the slot is NULL and
  * what was not understood is empty. body_bytes: of the answer. */
 typedef void mr_http_observer(void *self, struct mr_http_request *request, int status,

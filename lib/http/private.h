@@ -32,7 +32,7 @@ enum {
     STREAM_OUT_BYTES_MAX = 4 << 20,  /* of answers that wait: the connection is closed */
     STATUS_GONE = 499,               /* for the observer: nobody was there to be answered */
     SPARE_REQUESTS_MAX = 256,        /* kept for the next ones */
-    KEPT_BODY_BYTES_MAX = 64 * 1024, /* of a spare request */
+    KEPT_BODY_BYTES_MAX = 16 * 1024, /* of a spare request */
     CHUNK_EXTENSION_BYTES_MAX = 256, /* of one body */
     REPLY_BYTES_MAX = 256 * 1024 * 1024,
     IOVECS_MAX = 16,   /* replies in one system call */
@@ -97,6 +97,7 @@ struct mr_http_request {
     struct mr_arena arena;
     struct header headers[HEADERS_MAX];
     size_t headers_count;
+    size_t weight; /* its part of held_bytes */
     void *slot;
     struct parsed parsed;
 };
@@ -182,7 +183,8 @@ struct mr_http {
     void *observer_self;
     bool draining;
     int64_t now_ms;
-    size_t open, extra, pending, body_bytes;
+    size_t open, extra, pending;
+    size_t held_bytes; /* of requests, whatever they hold, and of input that waits */
     struct conn *conns;
     struct conn *dirty; /* have replies to send or input to go on with */
     struct conn *dead;  /* freed at the end of a poll: events of this round may still name them */
@@ -211,6 +213,7 @@ void conn_dirty(struct conn *conn);
 void conn_settle(struct conn *conn); /* sends what can be sent, goes on with what was read */
 void conn_close(struct conn *conn);
 void conn_free(struct conn *conn);
+void conn_drop_rest(struct conn *conn);
 /* Answers in the place of the request that is coming in, then closes. */
 void conn_refuse(struct conn *conn, int status, const char *text);
 extern const char conn_too_many[];
@@ -243,6 +246,10 @@ bool target_parse(struct mr_http_request *request, struct mr_slice host);
 struct mr_http_request *request_new(struct conn *conn);
 void request_free(struct mr_http_request *request); /* to the spare ones */
 void request_destroy(struct mr_http_request *request);
+/* What more may be held. */
+size_t request_room(const struct mr_http *http);
+/* Brings held_bytes up to date with what the request holds now. */
+void request_weigh(struct mr_http_request *request);
 /* Adds to the body within its limits: 0, or the status of a refusal. */
 int request_body_put(struct mr_http_request *request, const char *data, size_t size);
 const struct header *request_header(const struct mr_http_request *request, const char *name,

@@ -14,6 +14,21 @@
 const char request_no_room[] = "there is no room for this body now";
 const char request_continue[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
+size_t
+request_room(const struct mr_http *http)
+{
+    size_t max = http->limits.held_bytes_max;
+    return http->held_bytes < max ? max - http->held_bytes : 0;
+}
+
+void
+request_weigh(struct mr_http_request *request)
+{
+    size_t weight = sizeof(*request) + request->head.size + request->body.size + request->out.size;
+    request->conn->http->held_bytes += weight - request->weight;
+    request->weight = weight;
+}
+
 struct mr_http_request *
 request_new(struct conn *conn)
 {
@@ -31,6 +46,7 @@ request_new(struct conn *conn)
     }
     request->conn = conn;
     request->next = NULL;
+    request_weigh(request);
     return request;
 }
 
@@ -70,7 +86,8 @@ request_free(struct mr_http_request *request)
     if (request == NULL)
         return;
     struct mr_http *http = request->conn->http;
-    http->body_bytes -= request->body.size;
+    http->held_bytes -= request->weight;
+    request->weight = 0;
     if (http->spare_count == SPARE_REQUESTS_MAX) {
         request_destroy(request);
         return;
@@ -86,12 +103,12 @@ request_body_put(struct mr_http_request *request, const char *data, size_t size)
 {
     struct mr_http *http = request->conn->http;
     request->parsed.expects_continue = false;
-    if (size > http->limits.body_bytes_total_max - http->body_bytes)
+    if (size > request_room(http))
         return 503;
     mr_buf_put(&request->body, data, size);
     if (request->body.failed)
         return 413;
-    http->body_bytes += size;
+    request_weigh(request);
     return 0;
 }
 
@@ -349,8 +366,8 @@ request_reply(struct mr_http_request *request, const struct mr_http_reply *reply
         mr_buf_put(out, reply->body.data, reply->body.size);
     MR_ASSERT(!out->failed);
     /* The request itself is over; its body need not wait for the reply to be read. */
-    request->conn->http->body_bytes -= request->body.size;
     mr_buf_reset(&request->body);
+    request_weigh(request);
 }
 
 void

@@ -65,6 +65,7 @@ advance(struct conn *conn, size_t bytes)
     }
     if (conn->first != NULL && conn->sent > 0 && conn->sent == conn->first->out.size) {
         mr_buf_reset(&conn->first->out);
+        request_weigh(conn->first);
         conn->sent = 0;
     }
     return false;

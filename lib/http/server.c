@@ -36,7 +36,7 @@ set_limits(struct mr_http *http, struct mr_http_limits limits)
     limits.connections_max = or_default(limits.connections_max, 4096);
     limits.header_bytes_max = or_default(limits.header_bytes_max, 16384);
     limits.body_bytes_max = or_default(limits.body_bytes_max, (size_t)16 << 20);
-    limits.body_bytes_total_max = or_default(limits.body_bytes_total_max, (size_t)64 << 20);
+    limits.held_bytes_max = or_default(limits.held_bytes_max, (size_t)64 << 20);
     limits.inflate_ratio_max = or_default(limits.inflate_ratio_max, 200);
     limits.pipeline_max = or_default(limits.pipeline_max, 16);
     http->limits = limits;
@@ -293,6 +293,13 @@ mr_http_pending(const struct mr_http *http)
 {
     MR_ASSERT(http != NULL);
     return http->pending;
+}
+
+size_t
+mr_http_held_bytes(const struct mr_http *http)
+{
+    MR_ASSERT(http != NULL);
+    return http->held_bytes;
 }
 
 void

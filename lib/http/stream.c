@@ -66,7 +66,7 @@ void
 stream_stop(struct conn *conn, int status, const char *text)
 {
     MR_ASSERT(status >= 400);
-    mr_buf_reset(&conn->rest);
+    conn_drop_rest(conn);
     end_input(conn, status, text);
 }
 
@@ -100,7 +100,7 @@ stream_forget(struct mr_http_request *request)
     conn->phase = PHASE_STOP;
     conn->linger = true;
     request->parsed.keep_alive = false;
-    mr_buf_reset(&conn->rest);
+    conn_drop_rest(conn);
 }
 
 /* ---- what the handler says ---- */
@@ -187,6 +187,7 @@ mr_http_reply_part(struct mr_http_request *request, struct mr_slice part)
     mr_buf_put(out, part.data, part.size);
     mr_buf_put(out, "\r\n", 2);
     MR_ASSERT(!out->failed);
+    request_weigh(request);
     request->parsed.answered_bytes += part.size;
 }
 

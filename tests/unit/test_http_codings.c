@@ -342,7 +342,7 @@ inflated_bodies_count_among_all_bodies(void **state)
     (void)state;
     struct fixture fixture;
     struct mr_buf plain, body, request, reply;
-    fixture_open(&fixture, &(struct mr_http_limits){ .body_bytes_total_max = 30000 });
+    fixture_open(&fixture, &(struct mr_http_limits){ .held_bytes_max = 35000 });
     fixture.park = true;
     mr_buf_init(&plain, 65536);
     mr_buf_init(&body, 65536);

@@ -108,34 +108,92 @@ chunk_extensions_have_a_largest_size(void **state)
 }
 
 static void
-all_bodies_together_have_a_largest_size(void **state)
+all_requests_together_have_a_largest_size(void **state)
 {
     (void)state;
+    enum { HELD_MAX = 100000, FIRST = 60000, SECOND = 50000 };
     struct fixture fixture;
     struct mr_buf first, second, reply;
     char status[4];
-    fixture_open(&fixture, &(struct mr_http_limits){ .body_bytes_total_max = 1000 });
+    fixture_open(&fixture, &(struct mr_http_limits){ .held_bytes_max = HELD_MAX });
     fixture.park = true;
-    mr_buf_init(&first, 4096);
-    mr_buf_init(&second, 4096);
-    mr_buf_init(&reply, 4096);
-    mr_buf_text(&first, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n");
-    memset(mr_buf_extend(&first, 900), 'a', 900);
-    mr_buf_text(&second, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 101\r\n\r\n");
-    memset(mr_buf_extend(&second, 101), 'a', 101);
+    mr_buf_init(&first, HELD_MAX);
+    mr_buf_init(&second, HELD_MAX);
+    mr_buf_init(&reply, HELD_MAX);
+    mr_buf_printf(&first, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", FIRST);
+    memset(mr_buf_extend(&first, FIRST), 'a', FIRST);
+    mr_buf_printf(&second, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", SECOND);
+    memset(mr_buf_extend(&second, SECOND), 'a', SECOND);
     int fd = client_open(&fixture);
     client_send(&fixture, fd, first.data, first.size);
     await_handled(&fixture, 1);
+    assert_true(mr_http_held_bytes(fixture.http) >= FIRST);
     assert_string_equal(status_of(&fixture, &second, status), "503");
     fixture_answer(fixture.parked[0], false);
     client_await(&fixture, fd, &reply, "POST / aaa", 1);
     fixture.park = false;
     assert_string_equal(status_of(&fixture, &second, status), "200");
     (void)close(fd);
+    await_connections(&fixture, 0);
+    assert_int_equal(mr_http_held_bytes(fixture.http), 0);
     mr_buf_fini(&first);
     mr_buf_fini(&second);
     mr_buf_fini(&reply);
     mr_http_close(fixture.http);
+}
+
+/* Many that send slowly and never end: what the server holds stays below its limit, and it serves
+ * on when they are gone. */
+static void
+check_crowd(const char *head, size_t piece_bytes)
+{
+    enum { CROWD = 400, ROUNDS = 20, HELD_MAX = 2 << 20 };
+    struct fixture fixture;
+    struct mr_buf reply;
+    int fds[CROWD];
+    MR_CLEANUP(mr_freep) char *piece = mr_alloc(piece_bytes);
+    memset(piece, 'a', piece_bytes);
+    fixture_open(&fixture, &(struct mr_http_limits){ .held_bytes_max = HELD_MAX });
+    size_t peak = 0;
+    for (size_t i = 0; i < CROWD; i++) {
+        fds[i] = client_open(&fixture);
+        client_send(&fixture, fds[i], head, strlen(head));
+    }
+    for (int round = 0; round < ROUNDS; round++) {
+        for (size_t i = 0; i < CROWD; i++) {
+            (void)send(fds[i], piece, piece_bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+            (void)mr_http_poll(fixture.http, 0);
+            size_t held = mr_http_held_bytes(fixture.http);
+            peak = held > peak ? held : peak;
+        }
+    }
+    /* Refusals go beyond it by no more than themselves. */
+    assert_true(peak > HELD_MAX / 2);
+    assert_true(peak < HELD_MAX + CROWD * 5000);
+    for (size_t i = 0; i < CROWD; i++)
+        (void)close(fds[i]);
+    await_connections(&fixture, 0);
+    assert_int_equal(mr_http_held_bytes(fixture.http), 0);
+    assert_int_equal(fixture.handled, 0);
+    exchange(&fixture, "GET / HTTP/1.0\r\n\r\n", 18, &reply);
+    assert_memory_equal(reply.data, "HTTP/1.1 200 ", 13);
+    mr_buf_fini(&reply);
+    mr_http_close(fixture.http);
+}
+
+static void
+slow_bodies_of_a_crowd_are_bounded(void **state)
+{
+    (void)state;
+    check_crowd("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n", 2000);
+    check_crowd("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFF\r\n", 2000);
+}
+
+static void
+headers_of_a_crowd_are_bounded(void **state)
+{
+    (void)state;
+    check_crowd("GET / HTTP/1.1\r\nHost: x\r\nA: ", 700);
 }
 
 static void
@@ -294,7 +352,9 @@ limit_tests(void)
         cmocka_unit_test(a_header_has_a_largest_number_of_lines),
         cmocka_unit_test(a_body_has_a_largest_size),
         cmocka_unit_test(chunk_extensions_have_a_largest_size),
-        cmocka_unit_test(all_bodies_together_have_a_largest_size),
+        cmocka_unit_test(all_requests_together_have_a_largest_size),
+        cmocka_unit_test(slow_bodies_of_a_crowd_are_bounded),
+        cmocka_unit_test(headers_of_a_crowd_are_bounded),
         cmocka_unit_test(a_connection_too_many_is_told_so),
         cmocka_unit_test(a_pipeline_has_a_largest_depth),
         cmocka_unit_test(a_connection_ends_after_its_last_request),
