@@ -348,7 +348,8 @@ guard_admit(struct guard *guard, struct call *call, const struct dialect *dialec
     if (verdict == LATER || !guard_greet(guard, call))
         return false;
     if (verdict == GOOD && (retry_s = take_rate(guard, call, shown.entry)) > 0)
-        verdict = shown_bad(&shown, REFUSED_RATE, "this is more than is allowed in a time");
+        verdict = shown_bad(&shown, REFUSED_RATE,
+                            "this is more than the limits allow; try again after Retry-After");
     int outcome = verdict == GOOD ? OUTCOMES - 1 : (int)shown.refusal;
     mr_add(guard->outcomes[shown.method][outcome], 1);
     if (verdict == GOOD) {

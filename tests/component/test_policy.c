@@ -138,6 +138,42 @@ a_file_that_is_none_is_refused(void **state)
     assert_int_equal(policy_open("/tmp", &policy, &err), MR_E(INVALID));
 }
 
+/* What people copy must be taken. */
+static void
+the_policy_of_the_guide_is_one(void **state)
+{
+    (void)state;
+    static char text[64 * 1024];
+    struct guarded guarded;
+    struct policy *policy = NULL;
+    struct mr_err err = { 0 };
+    MR_CLEANUP(mr_freep)
+    char *path = mr_printf("%s/docs/guides/security.md", getenv("MILLRACE_SOURCE"));
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
+    assert_int_equal(fclose(file), 0);
+    char *start = strstr(text, "```json\n");
+    assert_non_null(start);
+    start += strlen("```json\n");
+    char *end = strstr(start, "```");
+    assert_non_null(end);
+    *end = '\0';
+    make_folder(&guarded);
+    guarded_file(&guarded, "policy.json", start, 0600);
+    guarded_file(&guarded, "lambda.secret", "0123456789abcdef\n", 0600);
+    guarded_file(
+        &guarded, "jwks.json",
+        "{'keys':[{'kty':'EC','crv':'P-256','x':'f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVE"
+        "U','y':'x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0'}]}",
+        0644);
+    if (open_policy(&guarded, &policy, &err) != 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(policy->entries_count, 5);
+    policy_close(policy);
+    drop_folder(&guarded);
+}
+
 int
 policy_tests(void)
 {
@@ -145,6 +181,7 @@ policy_tests(void)
         cmocka_unit_test(every_mistake_is_named),
         cmocka_unit_test(a_policy_with_secrets_must_be_private),
         cmocka_unit_test(a_file_that_is_none_is_refused),
+        cmocka_unit_test(the_policy_of_the_guide_is_one),
     };
     return cmocka_run_group_tests_name("policy", tests, NULL, NULL);
 }
