@@ -8,6 +8,7 @@
 #include "clock/clock.h"
 #include "gateway/consumer_private.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -87,7 +88,8 @@ keep_parts(struct consumer *consumer, const struct mr_part *parts, size_t count)
     drop_parts(consumer);
     consumer->parts = mr_alloc((count + 1) * sizeof(*parts));
     consumer->slots = mr_alloc((count + 1) * sizeof(*consumer->slots));
-    memcpy(consumer->parts, parts, count * sizeof(*parts));
+    if (count > 0)
+        memcpy(consumer->parts, parts, count * sizeof(*parts));
     consumer->parts_count = count;
     for (size_t i = 0; i < count; i++) {
         struct mr_part *part = &consumer->parts[i];
@@ -241,6 +243,8 @@ consumer_pause(struct consumer *consumer, bool paused)
         return;
     consumer->is_paused = paused;
     pause_parts(consumer, true, paused);
+    if (paused)
+        (void)malloc_trim(0); /* what was fetched and dropped would stay with the process */
 }
 
 void

@@ -47,9 +47,9 @@ const struct mr_opt options_http[] = {
     { "stream-idle-ms-max", MR_OPT_MS, AT(stream_idle_ms_max), "5m", 10, MS_MAX, NULL,
       "A stream of records without another for so long is ended.", false },
     { "consumers-max", MR_OPT_INT, AT(consumers_max), "100", 1, 10000, NULL,
-      "Consumer instances of REST clients, each with a thread and up to 2 MB; beyond it clients "
-      "get "
-      "429.",
+      "Consumer instances of REST clients, each with a thread, 2 MB, and up to 20 MB while it "
+      "reads "
+      "at full speed; beyond it clients get 429.",
       false },
     { "consumer-idle-ms", MR_OPT_MS, AT(consumer_idle_ms), "5m", 1000, 86400000, NULL,
       "A consumer instance that is not used for so long is gone.", false },

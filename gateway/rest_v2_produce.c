@@ -140,7 +140,7 @@ take_record(struct envelope *envelope)
         return fail(envelope, FAULT_ENVELOPE,
                     has_data ? "has the shape of a Kinesis record; send it to "
                                "/streams/{name}/records, or put the data in \"value\""
-                             : "has no \"value\"");
+                             : "has no \"value\"; wrap the event: {\"value\":{..}}");
     return scan->fault == NULL;
 }
 

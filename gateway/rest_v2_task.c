@@ -129,6 +129,8 @@ task_show_committed(struct mr_job *job, struct mr_err *err)
 static enum fault
 fault_of(const struct mr_err *err)
 {
+    if (err->remedy == MR_FATAL) /* of the reader, which is replaced */
+        return FAULT_KAFKA;
     switch (err->code) {
     case MR_E(CONFLICT):
     case MR_E(STALE):

@@ -280,6 +280,43 @@ record_that_is_no_json_is_told_with_its_place(void **state)
     gate_close(&gate);
 }
 
+/* A read waits, and then its poll fails. */
+static void
+fail_a_read(struct gate *gate, const struct mr_err *fault, int status, const char *words)
+{
+    struct answer answer;
+    int fd = gate_send(gate, "GET", C "/records", "", mr_slice_text(""));
+    assert_true(gate_is_silent(gate, fd));
+    mr_bus_memory_fault(gate->bus, "poll", 0, 1, fault);
+    gate_receive(gate, fd, &answer);
+    assert_int_equal(answer.status, status);
+    assert_non_null(strstr(answer.body, words));
+    answer_fini(&answer);
+}
+
+static void
+broker_away_is_told_as_retriable_and_nothing_is_lost(void **state)
+{
+    (void)state;
+    struct gate gate;
+    one_partition(&gate, "'format':'json','auto.offset.reset':'earliest',"
+                         "'consumer.request.timeout.ms':60000");
+    put(&gate, 0, 0, 2);
+    say(&gate, "POST", C "/assignments",
+        "{\"partitions\":[{\"topic\":\"" PIN "\",\"partition\":0}]}", 204, "");
+    free(read_records(&gate, C, 2));
+    fail_a_read(&gate, &(struct mr_err){ MR_E(UNAVAILABLE), MR_RETRY, "no broker answers" }, 503,
+                "{\"error_code\":50003,\"message\":\"no broker answers\"}");
+    /* A reader that failed for good is replaced, and goes on where the group stands. */
+    fail_a_read(&gate, &(struct mr_err){ MR_E(NOT_FOUND), MR_FATAL, "offset 2 is gone" }, 500,
+                "{\"error_code\":50002,\"message\":\"");
+    put(&gate, 0, 2, 1);
+    char *read = read_records(&gate, C, 1);
+    assert_non_null(strstr(read, "{\"n\":2}"));
+    free(read);
+    gate_close(&gate);
+}
+
 /* ---- waiting ---- */
 
 static void
@@ -397,6 +434,7 @@ main(void)
         cmocka_unit_test(assignment_by_hand_can_be_sent_to_any_position),
         cmocka_unit_test(pattern_matches_whole_names_and_never_kafka_s_own),
         cmocka_unit_test(record_that_is_no_json_is_told_with_its_place),
+        cmocka_unit_test(broker_away_is_told_as_retriable_and_nothing_is_lost),
         cmocka_unit_test(long_poll_holds_up_nobody_and_ends_with_the_first_record),
         cmocka_unit_test(waiting_read_ends_when_its_instance_is_deleted),
         cmocka_unit_test(door_that_drains_answers_readers_and_leaves_groups),
