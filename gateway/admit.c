@@ -18,6 +18,7 @@
 enum {
     EVENT_COST_BYTES = 512, /* of our own and the client library's bookkeeping */
     EVENTS_FIRST = 4,
+    HELD_SHARE = 4,
 };
 
 struct admit {
@@ -26,7 +27,7 @@ struct admit {
     struct topics *topics;
     struct receipts *receipts;
     struct post *parked, *parked_last;
-    size_t waiting, bytes;
+    size_t waiting, bytes, held;
     int reports; /* served in this step */
     struct mr_cell *ack[DIALECT_NAMES], *in_flight, *repeated, *reused;
 };
@@ -44,7 +45,7 @@ leave(struct post *post)
     mr_set(admit->in_flight, (int64_t)admit->bytes);
 
     struct visit *visit = visit_of(post->request);
-    visit->events = post->count;
+    visit->events += post->count;
     visit->topic = post->events[0].name;
     visit->is_topic_found = post->events[0].topic != NULL;
 }
@@ -57,18 +58,6 @@ answer(struct post *post)
     leave(post);
     mr_observe_us(post->admit->ack[post->dialect->name], mr_now_us() - post->started_us);
     post->dialect->answer(post);
-}
-
-__attribute__((format(printf, 3, 4))) static void
-refuse(struct post *post, enum fault fault, const char *format, ...)
-{
-    char text[MR_ERR_TEXT_MAX];
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(text, sizeof(text), format, arguments);
-    va_end(arguments);
-    leave(post);
-    reply_fault(post->admit->options.replies, post->request, post->dialect, fault, "%s", text);
 }
 
 size_t
@@ -94,7 +83,41 @@ mark(struct event *event, const struct mr_err *err)
 {
     event->code = err->code;
     event->is_retriable = err->remedy == MR_RETRY;
-    event->text = mr_arena_copy(mr_http_arena(event->post->request), err->text, strlen(err->text));
+    event->text = mr_arena_copy(event->post->arena, err->text, strlen(err->text));
+}
+
+/* Each event of the part is told why, with the codes that errors have. */
+static void
+refuse_part(struct post *post, enum fault fault, const char *text)
+{
+    struct mr_err err = { 0 };
+    int code = fault == FAULT_TOPIC    ? MR_E(NOT_FOUND)
+               : fault == FAULT_DENIED ? MR_E(DENIED)
+               : fault == FAULT_BUSY   ? MR_E(FULL)
+               : fault == FAULT_DOWN   ? MR_E(UNAVAILABLE)
+                                       : MR_E(CONFLICT);
+    bool is_retriable = fault == FAULT_BUSY || fault == FAULT_DOWN;
+    (void)mr_fail(&err, code, is_retriable ? MR_RETRY : MR_REJECT, "%s", text);
+    for (size_t i = 0; i < post->count; i++)
+        mark(&post->events[i], &err);
+    leave(post);
+    post->dialect->answer(post);
+}
+
+__attribute__((format(printf, 3, 4))) static void
+refuse(struct post *post, enum fault fault, const char *format, ...)
+{
+    char text[MR_ERR_TEXT_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    if (post->is_part) {
+        refuse_part(post, fault, text);
+        return;
+    }
+    leave(post);
+    reply_fault(post->admit->options.replies, post->request, post->dialect, fault, "%s", text);
 }
 
 static void
@@ -302,18 +325,33 @@ post_admit(struct post *post)
         park(admit, post);
 }
 
-struct post *
-post_new(const struct call *call, const struct dialect *dialect)
+static struct post *
+new_in(const struct call *call, const struct dialect *dialect, struct mr_arena *arena)
 {
     struct admit *admit = call->gateway->admit;
-    struct post *post = mr_arena_alloc(mr_http_arena(call->request), sizeof(*post));
+    struct post *post = mr_arena_alloc(arena, sizeof(*post));
     *post = (struct post){ .admit = admit,
                            .request = call->request,
+                           .arena = arena,
                            .dialect = dialect,
                            .who = call->who,
                            .received_us = mr_wall_us(),
                            .started_us = mr_now_us(),
                            .deadline_ms = mr_now_ms() + admit->options.delivery_ms_max };
+    return post;
+}
+
+struct post *
+post_new(const struct call *call, const struct dialect *dialect)
+{
+    return new_in(call, dialect, mr_http_arena(call->request));
+}
+
+struct post *
+post_new_part(const struct call *call, const struct dialect *dialect, struct mr_arena *arena)
+{
+    struct post *post = new_in(call, dialect, arena);
+    post->is_part = true;
     return post;
 }
 
@@ -324,7 +362,7 @@ post_add(struct post *post, const char *topic)
         return NULL;
     if (post->count == post->room) {
         size_t room = post->room == 0 ? EVENTS_FIRST : 4 * post->room;
-        struct event *events = mr_arena_alloc(mr_http_arena(post->request), room * sizeof(*events));
+        struct event *events = mr_arena_alloc(post->arena, room * sizeof(*events));
         if (post->count > 0)
             memcpy(events, post->events, post->count * sizeof(*events));
         post->events = events;
@@ -426,6 +464,22 @@ size_t
 admit_receipts(const struct admit *admit)
 {
     return receipts_count(admit->receipts);
+}
+
+bool
+admit_hold(struct admit *admit, size_t bytes)
+{
+    if (admit->held + bytes > (size_t)admit->options.in_flight_bytes_max / HELD_SHARE)
+        return false;
+    admit->held += bytes;
+    return true;
+}
+
+void
+admit_give_back(struct admit *admit, size_t bytes)
+{
+    MR_ASSERT(admit->held >= bytes);
+    admit->held -= bytes;
 }
 
 struct topics *

@@ -56,6 +56,7 @@ struct event {
 struct post {
     struct admit *admit;
     struct mr_http_request *request;
+    struct mr_arena *arena; /* of all that belongs to the post: the request's, or a stream's */
     const struct dialect *dialect;
     const struct principal *who;
     struct event *events;
@@ -67,6 +68,7 @@ struct post {
     uint32_t index;     /* of its first event in the request, if that has several posts */
     bool is_named;      /* its events have an identity */
     bool is_identified; /* and ids */
+    bool is_part;       /* of a stream: what concerns all of it is told of each event, by answer */
     int form;           /* the dialect's own notes for its answer */
     void *state;
 };
@@ -93,11 +95,18 @@ void admit_reports(void *admit); /* only the reports, for mr_http_watch */
 /* How many requests wait for reports or for a topic. */
 size_t admit_waiting(const struct admit *admit);
 size_t admit_in_flight_bytes(const struct admit *admit);
+/* For what streams have sent and nobody has posted yet: false beyond a quarter of what may be in
+ * flight. What was taken is given back. */
+bool admit_hold(struct admit *admit, size_t bytes);
+void admit_give_back(struct admit *admit, size_t bytes);
 size_t admit_receipts(const struct admit *admit); /* kept */
 struct topics *admit_topics(struct admit *admit);
 struct replies *admit_replies(struct admit *admit);
 
 struct post *post_new(const struct call *call, const struct dialect *dialect);
+/* A part of a stream; everything of it is in the arena, which must live until its answer. */
+struct post *post_new_part(const struct call *call, const struct dialect *dialect,
+                           struct mr_arena *arena);
 /* NULL beyond POST_EVENTS_MAX. topic is borrowed from the request's memory. */
 struct event *post_add(struct post *post, const char *topic);
 /* The client's name for an event (LAW 3): the same source and id is the same event wherever it

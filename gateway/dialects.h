@@ -16,6 +16,8 @@ void rest_v2_consumers_route(const struct call *call);
 /* rest_v3.c: Kafka REST Proxy v3 */
 extern const struct dialect rest_v3;
 void rest_v3_route(const struct call *call);
+/* Whether its body is taken as a stream; asked at the end of its header. */
+bool rest_v3_wants_stream(const struct call *call);
 
 /* kinesis.c: Kinesis as an API gateway passes it on */
 extern const struct dialect kinesis;

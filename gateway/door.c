@@ -96,6 +96,7 @@ door_open(const struct door_options *options, struct door **ret, struct mr_err *
         .limits = options->limits,
         .tls = options->tls,
         .handler = route,
+        .wants_stream = route_wants_stream,
         .self = gateway,
     };
     if (guard_open(&guard, &gateway->guard, err) != 0 ||

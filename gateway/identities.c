@@ -8,7 +8,7 @@ void
 event_name(struct event *event, struct mr_slice source, struct mr_slice id)
 {
     struct post *post = event->post;
-    event->identity = mr_arena_alloc(mr_http_arena(post->request), sizeof(*event->identity));
+    event->identity = mr_arena_alloc(post->arena, sizeof(*event->identity));
     *event->identity = (struct identity){ .name = { source, id } };
     post->is_named = true;
 }

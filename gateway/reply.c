@@ -90,6 +90,15 @@ reply_send(struct replies *replies, struct mr_http_request *request, const struc
 }
 
 void
+reply_begin(struct replies *replies, struct mr_http_request *request, const struct dialect *dialect)
+{
+    mr_add(replies->requests[dialect->name][2], 1);
+    visit_of(request)->dialect = dialect;
+    mr_http_reply_begin(
+        request, &(struct mr_http_reply){ .status = 200, .content_type = dialect->content_type });
+}
+
+void
 reply_json(struct replies *replies, struct mr_http_request *request, const struct dialect *dialect,
            int status, struct mr_slice body)
 {

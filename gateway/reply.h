@@ -74,6 +74,9 @@ void replies_close(struct replies *replies);
 /* Any reply, counted. */
 void reply_send(struct replies *replies, struct mr_http_request *request,
                 const struct dialect *dialect, const struct mr_http_reply *reply);
+/* Of a stream: 200, the answers follow. */
+void reply_begin(struct replies *replies, struct mr_http_request *request,
+                 const struct dialect *dialect);
 /* Body as it is; a 503 carries Retry-After. */
 void reply_json(struct replies *replies, struct mr_http_request *request,
                 const struct dialect *dialect, int status, struct mr_slice body);

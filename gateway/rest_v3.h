@@ -106,6 +106,32 @@ struct v3_record {
 void v3_parse_record(struct mr_slice json, bool is_entry, struct mr_arena *arena,
                      struct v3_record *ret);
 
+/* ---- rest_v3_records.c ---- */
+
+/* The records of a post, those too that never became events: they are answered in their places. */
+struct v3_receipts {
+    const char *cluster, *topic;
+    struct v3_record *records;
+    size_t count, room;
+    bool is_batch;
+    struct v3_stream *stream; /* whose part it is; NULL: of none */
+};
+
+/* post->state is a struct v3_receipts. */
+void v3_take_record(struct post *post, struct mr_slice json);
+/* A record that was not even read. */
+void v3_take_fault(struct post *post, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* The answers, one behind the other, each with a line break behind it. */
+void v3_put_receipts(struct mr_buf *body, const struct post *post);
+/* The HTTP status of the answer to a post of one record. */
+int v3_status(const struct v3_record *record);
+
+/* ---- rest_v3_stream.c ---- */
+
+void v3_stream_begin(const struct call *call, const char *cluster);
+void v3_stream_answered(struct v3_stream *stream);
+
 /* ---- what each path does ---- */
 
 void v3_list_topics(const struct call *call);

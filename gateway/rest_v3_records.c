@@ -9,18 +9,11 @@
 #include "gateway/scan.h"
 #include "gateway/topics.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <time.h>
 
-enum { RECORDS_FIRST = 4, TIME_BYTES = 40 };
-
-/* What the answer needs; in the request's memory. */
-struct receipts {
-    const char *cluster, *topic;
-    struct v3_record *records;
-    size_t count, room;
-    bool is_batch;
-};
+enum { RECORDS_FIRST = 4, TIME_BYTES = 40, FAULT_BYTES = 256 };
 
 /* ---- the answer ---- */
 
@@ -28,17 +21,28 @@ struct receipts {
 static void
 judge(struct v3_record *record, const struct post *post)
 {
-    const struct event *event = &post->events[record->event];
-    bool has_partition = record->partition < 0 ||
-                         (event->topic != NULL && record->partition < event->topic->partitions);
-    if (record->code != 0 || event->code == 0)
+    if (record->code != 0 || post->events[record->event].code == 0)
         return;
+    const struct event *event = &post->events[record->event];
+    int missing = event->topic == NULL                            ? 40401
+                  : record->partition >= event->topic->partitions ? 40402
+                                                                  : 40403;
     record->text = event->text;
     record->code = event->code == MR_E(TOO_LARGE)   ? 413
-                   : event->code == MR_E(NOT_FOUND) ? (has_partition ? 40403 : 40402)
+                   : event->code == MR_E(NOT_FOUND) ? missing
                    : event->code == MR_E(DENIED)    ? 40301
+                   : event->code == MR_E(CONFLICT)  ? 409
                    : event->is_retriable            ? 50003
                                                     : 50002;
+}
+
+int
+v3_status(const struct v3_record *record)
+{
+    return record->code == 0       ? 200
+           : record->code == 50003 ? 503
+           : record->code < 1000   ? record->code
+                                   : record->code / 100;
 }
 
 static void
@@ -65,7 +69,7 @@ put_part(struct mr_buf *body, const char *field, const char *type, size_t bytes)
 }
 
 static void
-put_stored(struct mr_buf *body, const struct receipts *receipts, const struct v3_record *record,
+put_stored(struct mr_buf *body, const struct v3_receipts *receipts, const struct v3_record *record,
            const struct post *post)
 {
     const struct event *event = &post->events[record->event];
@@ -87,12 +91,13 @@ put_fault(struct mr_buf *body, const struct v3_record *record)
     mr_buf_json(body, mr_slice_text(record->text));
 }
 
-/* One behind the other, as they came. */
-static void
-put_stream(struct mr_buf *body, const struct receipts *receipts, const struct post *post)
+void
+v3_put_receipts(struct mr_buf *body, const struct post *post)
 {
+    const struct v3_receipts *receipts = post->state;
     for (size_t i = 0; i < receipts->count; i++) {
-        const struct v3_record *record = &receipts->records[i];
+        struct v3_record *record = &receipts->records[i];
+        judge(record, post);
         if (record->code != 0) {
             mr_buf_text(body, "{");
             put_fault(body, record);
@@ -100,12 +105,12 @@ put_stream(struct mr_buf *body, const struct receipts *receipts, const struct po
             mr_buf_text(body, "{\"error_code\":200,");
             put_stored(body, receipts, record, post);
         }
-        mr_buf_text(body, i + 1 < receipts->count ? "}\n" : "}");
+        mr_buf_text(body, "}\n");
     }
 }
 
 static void
-put_entries(struct mr_buf *body, const struct receipts *receipts, const struct post *post,
+put_entries(struct mr_buf *body, const struct v3_receipts *receipts, const struct post *post,
             bool is_stored)
 {
     bool is_first = true;
@@ -125,30 +130,37 @@ put_entries(struct mr_buf *body, const struct receipts *receipts, const struct p
     }
 }
 
+static void
+put_batch(struct mr_buf *body, const struct post *post)
+{
+    const struct v3_receipts *receipts = post->state;
+    for (size_t i = 0; i < receipts->count; i++)
+        judge(&receipts->records[i], post);
+    mr_buf_text(body, "{\"successes\":[");
+    put_entries(body, receipts, post, true);
+    mr_buf_text(body, "],\"failures\":[");
+    put_entries(body, receipts, post, false);
+    mr_buf_text(body, "]}");
+}
+
 void
 v3_answer(struct post *post)
 {
-    struct receipts *receipts = post->state;
+    const struct v3_receipts *receipts = post->state;
     struct mr_buf body;
-    int status = 200;
-    for (size_t i = 0; i < receipts->count; i++)
-        if (receipts->records[i].code == 0)
-            judge(&receipts->records[i], post);
-    mr_buf_init(&body, REPLY_JSON_BYTES_MAX);
-    if (receipts->is_batch) {
-        status = 207;
-        mr_buf_text(&body, "{\"successes\":[");
-        put_entries(&body, receipts, post, true);
-        mr_buf_text(&body, "],\"failures\":[");
-        put_entries(&body, receipts, post, false);
-        mr_buf_text(&body, "]}");
-    } else {
-        int code = receipts->records[0].code;
-        if (receipts->count == 1 && code != 0)
-            status = code == 50003 ? 503 : code < 1000 ? code : code / 100;
-        put_stream(&body, receipts, post);
+    if (receipts->stream != NULL) {
+        v3_stream_answered(receipts->stream);
+        return;
     }
+    mr_buf_init(&body, REPLY_JSON_BYTES_MAX);
+    if (receipts->is_batch)
+        put_batch(&body, post);
+    else
+        v3_put_receipts(&body, post);
     MR_ASSERT(!body.failed);
+    int status = receipts->is_batch     ? 207
+                 : receipts->count == 1 ? v3_status(&receipts->records[0])
+                                        : 200;
     reply_json(admit_replies(post->admit), post->request, &rest_v3, status, mr_buf_slice(&body));
     mr_buf_fini(&body);
 }
@@ -156,11 +168,12 @@ v3_answer(struct post *post)
 /* ---- the request ---- */
 
 static struct v3_record *
-add_record(struct receipts *receipts, struct mr_arena *arena)
+add_record(struct post *post)
 {
+    struct v3_receipts *receipts = post->state;
     if (receipts->count == receipts->room) {
         size_t room = receipts->room == 0 ? RECORDS_FIRST : 4 * receipts->room;
-        struct v3_record *records = mr_arena_alloc(arena, room * sizeof(*records));
+        struct v3_record *records = mr_arena_alloc(post->arena, room * sizeof(*records));
         if (receipts->count > 0)
             memcpy(records, receipts->records, receipts->count * sizeof(*records));
         receipts->records = records;
@@ -169,59 +182,58 @@ add_record(struct receipts *receipts, struct mr_arena *arena)
     return &receipts->records[receipts->count++];
 }
 
-/* False: it is one too many. */
-static bool
-take_record(struct post *post, struct mr_slice json)
+void
+v3_take_record(struct post *post, struct mr_slice json)
 {
-    struct receipts *receipts = post->state;
-    struct mr_arena *arena = mr_http_arena(post->request);
-    struct v3_record *record = add_record(receipts, arena);
-    if (receipts->count > POST_EVENTS_MAX) {
-        *record = (struct v3_record){ .code = 413,
-                                      .text = "this record is one too many for one request, and "
-                                              "nothing from here on was read" };
-        return false;
-    }
-    v3_parse_record(json, receipts->is_batch, arena, record);
+    const struct v3_receipts *receipts = post->state;
+    struct v3_record *record = add_record(post);
+    v3_parse_record(json, receipts->is_batch, post->arena, record);
     if (record->code != 0)
-        return true;
+        return;
     struct event *event = post_add(post, receipts->topic);
     MR_ASSERT(event != NULL);
     record->event = post->count - 1;
     event->key = record->key;
     event->value = record->value;
     event->partition = record->partition;
-    return true;
+}
+
+void
+v3_take_fault(struct post *post, int code, const char *format, ...)
+{
+    char text[FAULT_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    *add_record(post) =
+        (struct v3_record){ .code = code, .text = mr_arena_copy(post->arena, text, strlen(text)) };
 }
 
 /* Where brackets or strings do not close, nobody can tell where the next record begins. */
 static void
-take_broken(struct post *post, const struct scan *scan)
+take_all(struct post *post)
 {
-    char text[256];
-    struct receipts *receipts = post->state;
-    struct mr_arena *arena = mr_http_arena(post->request);
-    struct v3_record *record = add_record(receipts, arena);
-    (void)snprintf(text, sizeof(text),
-                   "record %zu is not JSON: %s at byte %zu of the body; nothing from here on was "
-                   "read",
-                   receipts->count - 1, scan->fault, (size_t)(scan->at - scan->start));
-    *record = (struct v3_record){ .code = 400, .text = mr_arena_copy(arena, text, strlen(text)) };
-}
-
-static void
-take_stream(struct post *post)
-{
+    const struct v3_receipts *receipts = post->state;
     struct scan scan;
     struct mr_slice json;
     scan_init(&scan, mr_http_body(post->request));
     while (scan_peek(&scan) != '\0' || scan.at < scan.end) {
-        if (!scan_value(&scan, &json)) {
-            take_broken(post, &scan);
+        if (receipts->count == POST_EVENTS_MAX) {
+            v3_take_fault(post, 413,
+                          "this record is one too many for one request, and nothing from here on "
+                          "was read");
             return;
         }
-        if (!take_record(post, json))
+        if (!scan_value(&scan, &json)) {
+            v3_take_fault(
+                post, 400,
+                "record %zu is not JSON: %s at byte %zu of the body; nothing from here on "
+                "was read",
+                receipts->count, scan.fault, (size_t)(scan.at - scan.start));
             return;
+        }
+        v3_take_record(post, json);
     }
 }
 
@@ -229,7 +241,7 @@ take_stream(struct post *post)
 
 /* NULL: the entries can be told apart. */
 static const char *
-ids_fault(const struct receipts *receipts)
+ids_fault(const struct v3_receipts *receipts)
 {
     for (size_t i = 0; i < receipts->count; i++) {
         if (receipts->records[i].id.data == NULL)
@@ -244,13 +256,13 @@ ids_fault(const struct receipts *receipts)
 static bool
 take_entries(struct post *post, struct scan *scan)
 {
-    struct receipts *receipts = post->state;
+    struct v3_receipts *receipts = post->state;
     struct mr_slice json;
     if (!scan_enter(scan, '['))
         return false;
     while (scan_item(scan) && scan_value(scan, &json))
         if (receipts->count <= V3_ENTRIES_MAX)
-            (void)take_record(post, json);
+            v3_take_record(post, json);
     return scan->fault == NULL;
 }
 
@@ -258,7 +270,7 @@ take_entries(struct post *post, struct scan *scan)
 static bool
 take_batch(const struct call *call, struct post *post)
 {
-    struct receipts *receipts = post->state;
+    struct v3_receipts *receipts = post->state;
     struct scan scan;
     struct mr_slice key, value;
     scan_init(&scan, mr_http_body(post->request));
@@ -292,18 +304,21 @@ take_batch(const struct call *call, struct post *post)
 static void
 post_records(const struct call *call, const char *cluster)
 {
-    struct mr_arena *arena = mr_http_arena(call->request);
-    struct receipts *receipts = mr_arena_alloc(arena, sizeof(*receipts));
-    *receipts = (struct receipts){ .cluster = cluster,
-                                   .topic = v3_segment(call, V3_TOPIC),
-                                   .is_batch = call_segment_is(call, 5, "records:batch") };
+    if (mr_http_is_stream(call->request)) {
+        v3_stream_begin(call, cluster);
+        return;
+    }
+    struct v3_receipts *receipts = mr_arena_alloc(mr_http_arena(call->request), sizeof(*receipts));
+    *receipts = (struct v3_receipts){ .cluster = cluster,
+                                      .topic = v3_segment(call, V3_TOPIC),
+                                      .is_batch = call_segment_is(call, 5, "records:batch") };
     struct post *post = post_new(call, &rest_v3);
     post->state = receipts;
     if (receipts->is_batch) {
         if (!take_batch(call, post))
             return;
     } else {
-        take_stream(post);
+        take_all(post);
     }
     if (receipts->count == 0)
         v3_refuse(call, 42206,

@@ -95,6 +95,15 @@ is_open_to_all(const struct call *call)
     return call->is_get && (call->path.count == 0 || call_segment_is(call, 0, "openapi.json"));
 }
 
+bool
+route_wants_stream(void *self, struct mr_http_request *request)
+{
+    struct call call = { .gateway = self, .request = request };
+    bool is_short = split(mr_http_path(request), &call.path);
+    drop_stage(&call.path);
+    return is_short && call_segment_is(&call, 0, "v3") && rest_v3_wants_stream(&call);
+}
+
 void
 route(void *self, struct mr_http_request *request)
 {

@@ -46,6 +46,8 @@ split(const struct answer *answer)
         json_t *one = json_loadb(at, (size_t)(end - at), JSON_DISABLE_EOF_CHECK, &where);
         assert_non_null(one);
         at += where.position;
+        while (at < end && *at == '\n')
+            at++;
         (void)json_array_append_new(list, one);
     }
     return list;
@@ -75,7 +77,7 @@ record_is_answered_as_published(void **state)
     static const char head[] = "{\"error_code\":200,\"cluster_id\":\"memory\",\"topic_name\":\"" T
                                "\",\"partition_id\":0,\"offset\":0,\"timestamp\":\"2";
     static const char tail[] = "Z\",\"key\":{\"type\":\"STRING\",\"size\":4},\"value\":{\"type\":"
-                               "\"JSON\",\"size\":11}}";
+                               "\"JSON\",\"size\":11}}\n";
     assert_memory_equal(answer.body, head, strlen(head));
     assert_non_null(strstr(answer.body, tail));
     assert_string_equal(strstr(answer.body, tail), tail);

@@ -59,6 +59,7 @@ told(const char *at, const char *end)
         count += json_integer_value(json_object_get(one, "error_code")) == 200;
         json_decref(one);
         at += where.position;
+        at += at < end && *at == '\n';
     }
     return count;
 }
