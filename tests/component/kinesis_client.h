@@ -39,5 +39,6 @@ json_t *client_record(const char *data, const char *key); /* {"Data": base64, "P
 void client_open(struct gate *gate, int partitions);
 
 int kinesis_stream_tests(void);
+int kinesis_refusal_tests(void);
 
 #endif

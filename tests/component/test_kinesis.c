@@ -553,5 +553,6 @@ main(void)
         cmocka_unit_test(a_broker_away_is_told_as_such),
         cmocka_unit_test(a_door_may_close_while_records_are_fetched),
     };
-    return cmocka_run_group_tests_name("records", tests, NULL, NULL) + kinesis_stream_tests();
+    return cmocka_run_group_tests_name("records", tests, NULL, NULL) + kinesis_stream_tests() +
+           kinesis_refusal_tests();
 }

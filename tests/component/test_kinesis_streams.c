@@ -4,6 +4,7 @@
 #include "kinesis_client.h"
 
 #include "clock/clock.h"
+#include "guard_fixture.h"
 
 #include <stdlib.h>
 
@@ -187,6 +188,51 @@ a_stream_is_described_with_its_shards(void **state)
     gate_close(&gate);
 }
 
+static bool
+shows_streams(void *self)
+{
+    json_t *answer;
+    int status = client_call(self, false, "ListStreams", json_object(), &answer);
+    json_decref(answer);
+    return status == 200;
+}
+
+static void
+rights_decide_what_is_seen_and_done(void **state)
+{
+    (void)state;
+    struct guarded guarded = { 0 };
+    struct mr_err err = { 0 };
+    const char *mine = "streaming-a1b2c3-pin", *other = "streaming-other-pin";
+    guarded_open(&guarded, "{'principals':[{'name':'reader','api_keys':['" KEY2_HASH
+                           "'],'grants':[{'tenants':['a1b2c3'],'kinds':['pin'],'rights':"
+                           "['consume']}]}]}");
+    struct gate *gate = &guarded.gate;
+    assert_int_equal(mr_plan_make(gate->plan, gate->bus, "other", "pin", 1000, &err), 0);
+    client_header(KEY2);
+    gate_await(gate, shows_streams, gate);
+    json_t *listed = client_ask(gate, false, "ListStreams", json_object());
+    assert_int_equal(json_array_size(json_object_get(listed, "StreamNames")), 1);
+    json_decref(listed);
+    json_decref(client_ask(gate, true, "DescribeStream", stream_fields(mine)));
+    json_t *began = client_ask(gate, false, "GetShardIterator",
+                               json_pack("{ssssss}", "StreamName", mine, "ShardId", "0",
+                                         "ShardIteratorType", "TRIM_HORIZON"));
+    json_decref(client_ask(gate, true, "GetRecords", json_incref(began)));
+    json_decref(began);
+    static const char *const refused[] = { "DescribeStream", "ListShards", "DeleteStream",
+                                           "CreateStream", "ListTagsForStream" };
+    for (size_t i = 0; i < MR_COUNT(refused); i++)
+        client_refused(gate, i % 2 == 0, refused[i], stream_fields(other), "AccessDeniedException",
+                       "User: reader is not authorized to perform: kinesis:");
+    json_t *put = client_record("{}", "k");
+    (void)json_object_set_new(put, "StreamName", json_string(mine));
+    client_refused(gate, true, "PutRecord", put, "AccessDeniedException", "may not post");
+    client_refused(gate, false, "DeleteStream", stream_fields(mine), "AccessDeniedException", "");
+    client_header(NULL);
+    guarded_close(&guarded);
+}
+
 int
 kinesis_stream_tests(void)
 {
@@ -196,6 +242,7 @@ kinesis_stream_tests(void)
         cmocka_unit_test(streams_are_listed_in_pages_of_both_kinds),
         cmocka_unit_test(shards_are_listed_in_pages_and_by_filter),
         cmocka_unit_test(a_stream_is_described_with_its_shards),
+        cmocka_unit_test(rights_decide_what_is_seen_and_done),
     };
     return cmocka_run_group_tests_name("streams", tests, NULL, NULL);
 }
