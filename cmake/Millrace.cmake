@@ -49,7 +49,7 @@ if(MILLRACE_SANITIZE)
     # gcc's flow warnings are not made for instrumented code: the plain build keeps them.
     target_compile_options(mr_flags INTERFACE -fsanitize=address,undefined
         -fno-sanitize-recover=undefined -fno-omit-frame-pointer -O1
-        $<$<C_COMPILER_ID:GNU>:-Wno-format-truncation;-Wno-maybe-uninitialized>)
+        $<$<C_COMPILER_ID:GNU>:-Wno-format-truncation;-Wno-maybe-uninitialized;-Wno-conversion>)
     target_link_options(mr_flags INTERFACE -fsanitize=address,undefined)
 endif()
 
