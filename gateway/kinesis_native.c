@@ -61,7 +61,7 @@ send(const struct back *back, int status, const char *more_headers, struct form 
                                                           : back->dialect->content_type;
     reply_send(back->replies, back->request, back->dialect,
                &(struct mr_http_reply){ .status = status,
-                                        .content_type = form->body.size > 0 ? type : NULL,
+                                        .content_type = type,
                                         .headers = headers,
                                         .body = mr_buf_slice(&form->body) });
     form_fini(form);

@@ -15,3 +15,5 @@ function(mr_openapi_test name timeout)
     set_tests_properties(conformance.${name} PROPERTIES LABELS conformance TIMEOUT ${timeout}
         ENVIRONMENT "MILLRACE_SOURCE=${CMAKE_SOURCE_DIR};MILLRACE_BUILD=${CMAKE_BINARY_DIR}")
 endfunction()
+mr_openapi_test(openapi 300)
+mr_openapi_test(http 60)
