@@ -9,5 +9,6 @@ function(mr_conformance name timeout)
         LABELS conformance TIMEOUT ${timeout} RESOURCE_LOCK e2e ENVIRONMENT
         "MILLRACE_SOURCE=${CMAKE_SOURCE_DIR};MILLRACE_BUILD=${CMAKE_BINARY_DIR};MILLRACE_DEPS=${MILLRACE_DEPS}")
 endfunction()
-mr_conformance(clients 240 test_curl.py test_scripts.py test_events.py test_rest.py)
+mr_conformance(clients 300 test_curl.py test_scripts.py test_events.py test_rest.py
+               test_kinesis.py)
 mr_conformance(stress 240 test_stress.py)

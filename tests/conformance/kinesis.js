@@ -2,8 +2,12 @@
 const {KinesisClient, PutRecordCommand, PutRecordsCommand, ListShardsCommand, GetShardIteratorCommand,
        GetRecordsCommand, DescribeStreamSummaryCommand} = require('@aws-sdk/client-kinesis');
 
+const {NodeHttpHandler} = require('@smithy/node-http-handler');
+
 const [endpoint, StreamName] = process.argv.slice(2);
+// By itself this client speaks HTTP/2, which the gateway does not.
 const client = new KinesisClient({
+  requestHandler: new NodeHttpHandler(),
   endpoint, region: 'us-east-1', maxAttempts: 1,
   credentials: {accessKeyId: 'any', secretAccessKey: 'any-secret'},
 });
