@@ -9,6 +9,7 @@
 #include "gateway/call.h"
 #include "gateway/identities.h"
 #include "gateway/receipts.h"
+#include "gateway/strict.h"
 #include "gateway/visit.h"
 
 #include <stdarg.h>
@@ -63,18 +64,20 @@ answer(struct post *post)
 size_t
 post_failed(const struct post *post, int *ret_status)
 {
-    size_t failed = 0, retriable = 0, large = 0, missing = 0;
+    size_t failed = 0, retriable = 0, large = 0, missing = 0, invalid = 0;
     for (size_t i = 0; i < post->count; i++) {
         failed += post->events[i].code != 0;
         retriable += post->events[i].code != 0 && post->events[i].is_retriable;
         large += post->events[i].code == MR_E(TOO_LARGE);
         missing += post->events[i].code == MR_E(NOT_FOUND);
+        invalid += post->events[i].code == MR_E(INVALID);
     }
-    *ret_status = failed < post->count || failed == 0 ? 200
-                  : retriable > 0                     ? 503
-                  : large == failed                   ? 413
-                  : missing == failed                 ? 404
-                                                      : 500;
+    bool is_told = failed < post->count || failed == 0 || (post->is_partial && invalid == failed);
+    *ret_status = is_told             ? 200
+                  : retriable > 0     ? 503
+                  : large == failed   ? 413
+                  : missing == failed ? 404
+                                      : 500;
     return failed;
 }
 
@@ -179,6 +182,33 @@ produce_event(struct post *post, struct event *event, struct stamp *stamp)
         post->waiting++;
 }
 
+/* Nothing of a post that breaks the contract is stored, unless its answer can tell which events
+ * are. False: it has been answered. */
+static bool
+judge(struct post *post)
+{
+    char text[MR_ERR_TEXT_MAX];
+    MR_CLEANUP(mr_buf_fini) struct mr_buf list;
+    mr_buf_init(&list, REPLY_JSON_BYTES_MAX);
+    mr_buf_text(&list, ",\"errors\":[");
+    post->is_judged = true;
+    size_t failed = strict_judge_post(post->admit->options.strict, post, &list), first = 0;
+    if (failed == 0 || post->is_partial)
+        return true;
+    mr_buf_text(&list, "]");
+    MR_ASSERT(!list.failed);
+    while (post->events[first].code == 0)
+        first++;
+    (void)snprintf(text, sizeof(text),
+                   "%zu of %zu events break the contract of their kind, so nothing was stored; "
+                   "event %zu: %s",
+                   failed, post->count, post->index + first, post->events[first].text);
+    leave(post);
+    reply_fault_more(post->admit->options.replies, post->request, post->dialect, FAULT_CONTRACT,
+                     text, mr_buf_slice(&list));
+    return false;
+}
+
 /* False: it waits for what is in flight. */
 static bool
 produce(struct post *post)
@@ -186,6 +216,8 @@ produce(struct post *post)
     struct stamp stamp;
     struct mr_slice key = mr_http_header(post->request, "idempotency-key");
     size_t reused = SIZE_MAX;
+    if (post->admit->options.strict != NULL && !post->is_judged && !judge(post))
+        return true;
     stamp_init(&stamp, &(struct stamp_origin){
                            .dialect = post->dialect->wire,
                            .received_us = post->received_us,
@@ -210,9 +242,11 @@ produce(struct post *post)
         return true;
     }
     for (size_t i = 0; i < post->count; i++) {
-        const struct identity *identity = post->events[i].identity;
-        if (identity == NULL || (!identity->is_known && identity->twin == NULL))
-            produce_event(post, &post->events[i], &stamp);
+        struct event *event = &post->events[i];
+        const struct identity *identity = event->identity;
+        bool is_settled = identity != NULL && (identity->is_known || identity->twin != NULL);
+        if (!is_settled && event->code == 0)
+            produce_event(post, event, &stamp);
     }
     if (post->waiting == 0)
         answer(post);
@@ -352,6 +386,7 @@ post_new_part(const struct call *call, const struct dialect *dialect, struct mr_
 {
     struct post *post = new_in(call, dialect, arena);
     post->is_part = true;
+    post->is_partial = true;
     return post;
 }
 

@@ -24,6 +24,7 @@ struct admit;
 struct call;
 struct principal;
 struct post;
+struct strict;
 
 enum { POST_EVENTS_MAX = 10000 };
 
@@ -69,6 +70,8 @@ struct post {
     bool is_named;      /* its events have an identity */
     bool is_identified; /* and ids */
     bool is_part;       /* of a stream: what concerns all of it is told of each event, by answer */
+    bool is_judged;     /* by strict mode */
+    bool is_partial;    /* its answer can say of one event that it broke the contract */
     int form;           /* the dialect's own notes for its answer */
     void *state;
 };
@@ -82,6 +85,7 @@ struct admit_options {
     int linger_ms, delivery_ms_max;
     int64_t in_flight_bytes_max;
     int64_t receipts_bytes_max;
+    struct strict *strict; /* NULL: every event goes on as it is */
     struct mr_metrics *metrics;
     struct replies *replies;
 };

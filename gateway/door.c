@@ -7,6 +7,7 @@
 #include "clock/clock.h"
 #include "gateway/call.h"
 #include "gateway/routes.h"
+#include "gateway/strict.h"
 #include "gateway/visit.h"
 #include "log/log.h"
 
@@ -24,6 +25,7 @@ enum {
 struct door {
     struct mr_http *http;
     struct gateway gateway;
+    struct strict *strict; /* NULL: off */
     struct mr_cell *connections;
     int64_t background_next_ms, certificates_next_ms;
 };
@@ -99,6 +101,11 @@ door_open(const struct door_options *options, struct door **ret, struct mr_err *
         .wants_stream = route_wants_stream,
         .self = gateway,
     };
+    if (strict_open(options->strict, options->kinds, &door->strict, err) != 0) {
+        door_close(door);
+        return err->code;
+    }
+    admit.strict = door->strict;
     if (guard_open(&guard, &gateway->guard, err) != 0 ||
         visits_open(access_log, options->metrics, &gateway->visits, err) != 0 ||
         admit_open(&admit, &gateway->admit, err) != 0 ||
@@ -125,6 +132,7 @@ door_close(struct door *door)
     mr_http_close(door->http);
     visits_close(gateway->visits);
     guard_close(gateway->guard);
+    strict_close(door->strict);
     replies_close(gateway->replies);
     free(door);
 }
@@ -184,6 +192,8 @@ door_reload(struct door *door, struct mr_err *err)
 {
     (void)mr_http_tls_reload(door->http, err);
     (void)guard_reload(door->gateway.guard, err);
+    if (door->strict != NULL)
+        (void)strict_reload(door->strict, err);
     return err->code;
 }
 

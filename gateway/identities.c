@@ -58,6 +58,8 @@ identities_begin(struct post *post, struct receipts *receipts, size_t *ret_reuse
                                  .place = (uint32_t)i };
         const struct receipt *receipt =
             receipts_find(receipts, identity->id, event->topic->incarnation);
+        if (event->code != 0)
+            continue; /* it will not be stored */
         if (receipt == NULL) {
             receipts_begin(receipts, identity->id, &fresh);
             identity->is_begun = true;

@@ -332,6 +332,7 @@ put(const struct call *call, struct mr_slice stream)
         return;
     }
     envelope.post->form = envelope.has_records ? FORM_RECORDS : FORM_RECORD;
+    envelope.post->is_partial = envelope.has_records;
     post_admit(envelope.post);
 }
 
@@ -353,7 +354,9 @@ put_receipt(struct mr_buf *body, const struct event *event)
     if (event->code == 0) {
         put_place(body, event->partition, event->offset);
     } else {
-        mr_buf_text(body, "\"ErrorCode\":\"InternalFailure\",\"ErrorMessage\":");
+        mr_buf_printf(body, "\"ErrorCode\":\"%s\",\"ErrorMessage\":",
+                      event->code == MR_E(INVALID) ? "InvalidArgumentException"
+                                                   : "InternalFailure");
         mr_buf_json(body, mr_slice_text(event->text));
     }
     mr_buf_text(body, "}");

@@ -185,6 +185,7 @@ native_put_records(struct ask *ask)
         return;
     struct post *post = post_new(ask->call, ask->back.dialect);
     post->form = FORM_RECORDS;
+    post->is_partial = true;
     for (size_t i = 0; i < records->count; i++)
         if (!add_event(ask, post, stream, &puts[i]))
             return;
@@ -200,7 +201,8 @@ put_receipt(struct form *form, const struct event *event)
     if (event->code != 0) {
         form_text(form, "ErrorCode",
                   event->code == MR_E(FULL) ? MR_SLICE("ProvisionedThroughputExceededException")
-                                            : MR_SLICE("InternalFailure"));
+                  : event->code == MR_E(INVALID) ? MR_SLICE("InvalidArgumentException")
+                                                 : MR_SLICE("InternalFailure"));
         form_text(form, "ErrorMessage", mr_slice_text(event->text));
         return;
     }
@@ -231,7 +233,7 @@ kinesis_put_answer(struct post *post)
     int status;
     struct form form;
     size_t failed = post_failed(post, &status);
-    if (failed == post->count) {
+    if (failed == post->count && status != 200) {
         back_fail(&back, fault_of(&post->events[0]), "%s", post->events[0].text);
         return;
     }

@@ -31,6 +31,10 @@ static const struct mr_opt options_table[] = {
     { "in-flight-bytes", MR_OPT_BYTES, offsetof(struct options, in_flight_bytes), "24M",
       1024 * 1024, (int64_t)4 << 30, NULL,
       "Bytes of events without Kafka's acknowledgement; beyond it clients get 503.", false },
+    { "strict", MR_OPT_TEXT, offsetof(struct options, strict), "", 0, 4096, NULL,
+      "Events that are checked by their contract at the door: a1b2c3, a1b2c3.pin, *.pin or *, with "
+      "commas between; clients get 422, and contracts are read again at SIGHUP.",
+      false },
     { "receipts-bytes", MR_OPT_BYTES, offsetof(struct options, receipts_bytes), "8M", 0,
       RECEIPTS_BYTES_MAX, NULL,
       "Memory for receipts of events with an id or Idempotency-Key, 72 bytes each; 0: none.",
@@ -111,6 +115,7 @@ open_parts(struct process *p, struct mr_service *service, struct mr_err *err)
         .host = host,
         .port = port,
         .kinds = options->service.kinds,
+        .strict = options->strict,
         .policy = options->policy,
         .auto_topics = options->auto_topics,
         .linger_ms = (int)options->linger_ms,

@@ -145,11 +145,20 @@ reply_kinesis_type(enum fault fault, int *ret_status)
     return faults[fault].kinesis_type;
 }
 
-/* code: of the REST proxy; 0: the fault's own. */
+struct told {
+    enum fault fault;
+    int code; /* of the REST proxy; 0: the fault's own */
+    char *text;
+    struct mr_slice members;
+};
+
 static void
 send_fault(struct replies *replies, struct mr_http_request *request, const struct dialect *dialect,
-           enum fault fault, int code, char *text)
+           const struct told *told)
 {
+    enum fault fault = told->fault;
+    int code = told->code;
+    char *text = told->text;
     /* It may quote the client, and may have been cut inside a character. */
     if (!mr_utf8_valid(mr_slice_text(text)))
         for (char *at = text; *at != '\0'; at++)
@@ -166,13 +175,14 @@ send_fault(struct replies *replies, struct mr_http_request *request, const struc
                  : code < 600 ? code
                               : code / 100;
     struct mr_buf body;
-    mr_buf_init(&body, BODY_BYTES_MAX);
+    mr_buf_init(&body, BODY_BYTES_MAX + told->members.size);
     if (is_kinesis)
         mr_buf_printf(&body, "{\"__type\":\"%s\",\"message\":", faults[fault].kinesis_type);
     else
         mr_buf_printf(
             &body, "{\"error_code\":%d,\"message\":", code == 0 ? faults[fault].rest_code : code);
     mr_buf_json(&body, mr_slice_text(text));
+    mr_buf_put(&body, told->members.data, told->members.size);
     mr_buf_text(&body, "}");
     MR_ASSERT(!body.failed);
     reply_json(replies, request, dialect, status, mr_buf_slice(&body));
@@ -188,7 +198,7 @@ reply_fault(struct replies *replies, struct mr_http_request *request, const stru
     va_start(arguments, format);
     (void)vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    send_fault(replies, request, dialect, fault, 0, text);
+    send_fault(replies, request, dialect, &(struct told){ .fault = fault, .text = text });
 }
 
 void
@@ -197,7 +207,19 @@ reply_fault_code(struct replies *replies, struct mr_http_request *request,
 {
     char copy[TEXT_BYTES];
     (void)snprintf(copy, sizeof(copy), "%s", text);
-    send_fault(replies, request, dialect, fault, code, copy);
+    send_fault(replies, request, dialect,
+               &(struct told){ .fault = fault, .code = code, .text = copy });
+}
+
+void
+reply_fault_more(struct replies *replies, struct mr_http_request *request,
+                 const struct dialect *dialect, enum fault fault, const char *text,
+                 struct mr_slice members)
+{
+    char copy[TEXT_BYTES];
+    (void)snprintf(copy, sizeof(copy), "%s", text);
+    send_fault(replies, request, dialect,
+               &(struct told){ .fault = fault, .text = copy, .members = members });
 }
 
 int

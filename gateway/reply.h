@@ -23,6 +23,7 @@ extern const char *const dialect_names[DIALECT_NAMES]; /* in metrics and the acc
     X(ATTRIBUTE, 400, 400, 400, "ValidationException")                                             \
     X(ENVELOPE, 422, 422, 400, "ValidationException")                                              \
     X(MEDIA, 415, 415, 415, "SerializationException")                                              \
+    X(CONTRACT, 422, 422, 400, "InvalidArgumentException")                                         \
     X(CONVERSION, 422, 42203, 400, "ValidationException")                                          \
     X(ACCEPT, 406, 406, 406, "SerializationException")                                             \
     X(TOPIC, 404, 40401, 400, "ResourceNotFoundException")                                         \
@@ -91,6 +92,10 @@ void reply_fault_code(struct replies *replies, struct mr_http_request *request,
                       const struct dialect *dialect, enum fault fault, int code, const char *text);
 /* What Kinesis calls it, and its status there. */
 const char *reply_kinesis_type(enum fault fault, int *ret_status);
+/* The same with more members behind the message: "" or ,"name":value as they are. */
+void reply_fault_more(struct replies *replies, struct mr_http_request *request,
+                      const struct dialect *dialect, enum fault fault, const char *text,
+                      struct mr_slice members);
 /* The REST error code of an event that was not stored. */
 int reply_event_code(int code, bool is_retriable);
 

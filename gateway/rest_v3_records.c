@@ -32,6 +32,7 @@ judge(struct v3_record *record, const struct post *post)
                    : event->code == MR_E(NOT_FOUND) ? missing
                    : event->code == MR_E(DENIED)    ? 40301
                    : event->code == MR_E(CONFLICT)  ? 409
+                   : event->code == MR_E(INVALID)   ? 422
                    : event->is_retriable            ? 50003
                                                     : 50002;
 }

@@ -57,9 +57,10 @@ gate_open(struct gate *gate, const struct gate_wish *wish)
 {
     static char kinds[PATH_BYTES];
     struct mr_err err = { 0 };
-    const char *source = getenv("MILLRACE_SOURCE");
-    assert_non_null(source);
-    (void)snprintf(kinds, sizeof(kinds), "%s/proto/kinds", source);
+    const char *folder = getenv(wish->strict != NULL ? "MILLRACE_BUILD" : "MILLRACE_SOURCE");
+    assert_non_null(folder);
+    (void)snprintf(kinds, sizeof(kinds), wish->strict != NULL ? "%s/kinds" : "%s/proto/kinds",
+                   folder);
     *gate = (struct gate){ .bus = wish->bus != NULL ? wish->bus : mr_bus_memory(),
                            .plan = make_plan(wish),
                            .is_guest = wish->is_guest };
@@ -71,6 +72,7 @@ gate_open(struct gate *gate, const struct gate_wish *wish)
         .plan = gate->plan,
         .host = "127.0.0.1",
         .kinds = kinds,
+        .strict = wish->strict,
         .policy = wish->policy,
         .tls = wish->tls,
         .auto_topics = wish->auto_topics,
