@@ -356,6 +356,8 @@ guard_admit(struct guard *guard, struct call *call, const struct dialect *dialec
         call->who = shown.entry->principal;
         return true;
     }
+    if (shown.refusal == REFUSED_BUSY)
+        retry_s = 1;
     note(guard, call, &shown);
     refuse(call, dialect, guard->policy, &shown, retry_s);
     return false;

@@ -84,8 +84,6 @@ dialect_of(const struct call *call)
         return &kinesis_native;
     if (call_segment_is(call, 0, "v3"))
         return &rest_v3;
-    if (call_segment_is(call, 0, "v3"))
-        return &rest_v3;
     return call_segment_is(call, 0, "v1") ? &events_v1 : &rest_v2;
 }
 

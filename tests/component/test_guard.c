@@ -124,6 +124,15 @@ a_wrong_key_is_refused_in_the_words_of_the_dialect(void **state)
               MR_SLICE("{}"), &answer);
     assert_int_equal(answer.status, 400);
     assert_non_null(strstr(answer.body, "{\"__type\":\"MissingAuthenticationTokenException\""));
+    assert_non_null(strstr(answer.text.data, "x-amzn-ErrorType: MissingAuthenticationToken"));
+    answer_fini(&answer);
+    gate_call(&guarded.gate, "POST", "/",
+              "X-Amz-Target: Kinesis_20131202.ListStreams\r\n"
+              "Content-Type: application/x-amz-cbor-1.1\r\n",
+              MR_SLICE("\xa0"), &answer);
+    assert_int_equal(answer.status, 400);
+    assert_non_null(strstr(answer.text.data, "Content-Type: application/x-amz-cbor-1.1\r\n"));
+    assert_memory_equal(answer.body + 1, "\x66__type", 7);
     answer_fini(&answer);
     guarded_close(&guarded);
 }
