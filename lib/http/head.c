@@ -59,6 +59,19 @@ on_body(llhttp_t *parser, const char *at, size_t length)
     return conn->reading->parsed.refusal == 0 ? 0 : -1;
 }
 
+/* Says no before the bytes come. */
+static int
+on_chunk_header(llhttp_t *parser)
+{
+    struct conn *conn = parser->data;
+    if (conn->phase != PHASE_CHUNKS || conn->stream != NULL)
+        return 0;
+    const struct mr_buf *body = &conn->reading->body;
+    if (parser->content_length > body->max - body->size)
+        conn->reading->parsed.refusal = 413;
+    return conn->reading->parsed.refusal == 0 ? 0 : -1;
+}
+
 static int
 on_extension(llhttp_t *parser, const char *at, size_t length)
 {
@@ -82,6 +95,7 @@ static const llhttp_settings_t settings = {
     .on_header_value = on_header_value,
     .on_headers_complete = on_headers_complete,
     .on_body = on_body,
+    .on_chunk_header = on_chunk_header,
     .on_chunk_extension_name = on_extension,
     .on_chunk_extension_value = on_extension,
     .on_message_complete = on_message_complete,
@@ -188,21 +202,24 @@ request_line(struct mr_http_request *request, const char **ret_text)
     return 0;
 }
 
-/* host[:port] in the characters of RFC 3986, without user information. */
+/* host[:port] of RFC 3986, without user information and without escapes: a name or address of
+ * letters, digits and -._~, or an address in brackets. */
 static bool
 host_ok(struct mr_slice host)
 {
     const char *text = host.data;
-    size_t colons = 0;
     bool is_literal = host.size > 0 && text[0] == '[';
-    for (size_t i = 0; i < host.size; i++) {
-        if (!isalnum((unsigned char)text[i]) && strchr("-._~%:[]", text[i]) == NULL)
-            return false;
-        if ((text[i] == '[' && i > 0) || (text[i] == ']' && !is_literal))
-            return false;
-        colons += text[i] == ':';
-    }
-    return host.size > 0 && text[0] != ':' && (is_literal || colons <= 1);
+    size_t at = is_literal ? 1 : 0, start = at;
+    while (at < host.size && (isalnum((unsigned char)text[at]) || text[at] == '.' ||
+                              (is_literal ? text[at] == ':' : memchr("-_~", text[at], 3) != NULL)))
+        at++;
+    if (at == start || (is_literal && (at == host.size || text[at++] != ']')))
+        return false;
+    if (at < host.size && text[at++] != ':')
+        return false;
+    while (at < host.size && isdigit((unsigned char)text[at]))
+        at++;
+    return at == host.size;
 }
 
 static int

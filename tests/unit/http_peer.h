@@ -20,6 +20,8 @@ struct peer {
 };
 
 extern struct certs certs; /* of test_http_tls.c */
+int make_certs(void **state);
+int drop_certs(void **state);
 
 /* Lives as long as the process. */
 static inline const char *

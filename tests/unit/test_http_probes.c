@@ -3,11 +3,13 @@
  * them reaches the handler, whether it arrives at once or byte by byte. A complete good request
  * behind each bad one stands for what an attacker would smuggle.
  */
-#include "http_client.h"
+#include "http_peer.h"
 
-#define GOOD "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
-#define LINE "POST / HTTP/1.1\r\n"
-#define HOST "Host: x\r\n"
+#define X10(text)  text text text text text text text text text text
+#define X100(text) X10(X10(text))
+#define GOOD       "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+#define LINE       "POST / HTTP/1.1\r\n"
+#define HOST       "Host: x\r\n"
 
 struct probe {
     const char *name;
@@ -38,6 +40,25 @@ static const struct probe probes[] = {
     PROBE("decimal length", LINE HOST "Content-Length: 1.0\r\n\r\na"),
     PROBE("length beyond 64 bits", LINE HOST "Content-Length: 18446744073709551617\r\n\r\na"),
     PROBE("length of many zeros", LINE HOST "Content-Length: 00000000000000000000001\r\n\r\na"),
+    PROBE("three lengths", LINE HOST "Content-Length: 1\r\nContent-Length: 1\r\nContent-Length: 1"
+                                     "\r\n\r\na"),
+    PROBE("two lengths in different case", LINE HOST "content-length: 1\r\nCONTENT-LENGTH: 2\r\n"
+                                                     "\r\nab"),
+    PROBE("length and a comma", LINE HOST "Content-Length: 1,\r\n\r\na"),
+    PROBE("comma and a length", LINE HOST "Content-Length: ,1\r\n\r\na"),
+    PROBE("quoted length", LINE HOST "Content-Length: \"1\"\r\n\r\na"),
+    PROBE("length with a parameter", LINE HOST "Content-Length: 1;a=b\r\n\r\na"),
+    PROBE("length with an underscore", LINE HOST "Content-Length: 1_0\r\n\r\na"),
+    PROBE("length with an exponent", LINE HOST "Content-Length: 1e0\r\n\r\na"),
+    PROBE("length of a wide digit", LINE HOST "Content-Length: \357\274\221\r\n\r\na"),
+    PROBE("blank before the colon of a length", LINE HOST "Content-Length : 1\r\n\r\na"),
+    PROBE("NUL behind the name of a length", LINE HOST "Content-Length\0: 1\r\n\r\na"),
+    PROBE("folded length", LINE HOST "Content-Length:\r\n 1\r\n\r\na"),
+    PROBE("length of 2^63", LINE HOST "Content-Length: 9223372036854775808\r\n\r\na"),
+    PROBE("length beyond the limit", LINE HOST "Content-Length: 16777217\r\n\r\na"),
+    PROBE("length and chunked in HTTP/1.0",
+          "POST / HTTP/1.0\r\n" HOST "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+          "0\r\n\r\n"),
     PROBE("length with vertical tab", LINE HOST "Content-Length: \v1\r\n\r\na"),
     /* transfer codings */
     PROBE("chunked, identity", LINE HOST "Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n"),
@@ -52,6 +73,16 @@ static const struct probe probes[] = {
     PROBE("quoted chunked", LINE HOST "Transfer-Encoding: \"chunked\"\r\n\r\n0\r\n\r\n"),
     PROBE("chunked with parameter", LINE HOST "Transfer-Encoding: chunked;x=1\r\n\r\n0\r\n\r\n"),
     PROBE("chunked after vertical tab", LINE HOST "Transfer-Encoding: \vchunked\r\n\r\n0\r\n\r\n"),
+    PROBE("chunked, chunked", LINE HOST "Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n"),
+    PROBE("chunked, gzip", LINE HOST "Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n"),
+    PROBE("chunked and a comma", LINE HOST "Transfer-Encoding: chunked,\r\n\r\n0\r\n\r\n"),
+    PROBE("comma and chunked", LINE HOST "Transfer-Encoding: ,chunked\r\n\r\n0\r\n\r\n"),
+    PROBE("chunked chunked", LINE HOST "Transfer-Encoding: chunked chunked\r\n\r\n0\r\n\r\n"),
+    PROBE("folded chunked", LINE HOST "Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n"),
+    PROBE("NUL behind chunked", LINE HOST "Transfer-Encoding: chunked\0\r\n\r\n0\r\n\r\n"),
+    PROBE("form feed behind chunked", LINE HOST "Transfer-Encoding: chunked\f\r\n\r\n0\r\n\r\n"),
+    PROBE("blank before the colon of chunked",
+          LINE HOST "Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n"),
     PROBE("chunked in HTTP/1.0",
           "POST / HTTP/1.0\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
     PROBE("empty transfer coding", LINE HOST "Transfer-Encoding:\r\n\r\n"),
@@ -61,6 +92,24 @@ static const struct probe probes[] = {
     PROBE("chunk size with 0x", CHUNKED "0x1\r\na\r\n0\r\n\r\n"),
     PROBE("blank before chunk size", CHUNKED " 1\r\na\r\n0\r\n\r\n"),
     PROBE("blank behind chunk size", CHUNKED "1 \r\na\r\n0\r\n\r\n"),
+    PROBE("last chunk with minus", CHUNKED "-0\r\n\r\n"),
+    PROBE("last chunk with plus", CHUNKED "+0\r\n\r\n"),
+    PROBE("blank behind the last chunk", CHUNKED "0 \r\n\r\n"),
+    PROBE("tab before chunk size", CHUNKED "\t1\r\na\r\n0\r\n\r\n"),
+    PROBE("underscore in chunk size", CHUNKED "1_0\r\na\r\n0\r\n\r\n"),
+    PROBE("comma behind chunk size", CHUNKED "1,\r\na\r\n0\r\n\r\n"),
+    PROBE("chunk size of 64 bits", CHUNKED "FFFFFFFFFFFFFFFF\r\na\r\n0\r\n\r\n"),
+    PROBE("chunk size beyond the limit", CHUNKED "1000001\r\na\r\n0\r\n\r\n"),
+    PROBE("second chunk beyond the limit", CHUNKED "1\r\na\r\n1000000\r\na\r\n0\r\n\r\n"),
+    PROBE("chunk size ends in bare CR", CHUNKED "1\ra\r\n0\r\n\r\n"),
+    PROBE("chunk ends in bare CR", CHUNKED "1\r\na\r0\r\n\r\n"),
+    PROBE("chunk shorter than its size", CHUNKED "3\r\na\r\n0\r\n\r\n"),
+    PROBE("long extension", CHUNKED "1;" X100("abc") "\r\na\r\n0\r\n\r\n"),
+    PROBE("long extension of the last chunk", CHUNKED "0;" X100("abc") "\r\n\r\n"),
+    PROBE("many extensions", CHUNKED X100("1;abc=d\r\na\r\n") "0\r\n\r\n"),
+    PROBE("quoted bare LF in extension", CHUNKED "1;a=\"\n\"\r\na\r\n0\r\n\r\n"),
+    PROBE("folded trailer", CHUNKED "0\r\n X: y\r\n\r\n"),
+    PROBE("trailer with a Host", CHUNKED "0\r\nHost: y\r\n\r\n"),
     PROBE("chunk size overflow", CHUNKED "10000000000000001\r\na\r\n0\r\n\r\n"),
     PROBE("no chunk size", CHUNKED "\r\na\r\n0\r\n\r\n"),
     PROBE("chunk size of letters", CHUNKED "g\r\na\r\n0\r\n\r\n"),
@@ -101,6 +150,34 @@ static const struct probe probes[] = {
     PROBE("two empty lines first", "\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n"),
     PROBE("bare LF first", "\nGET / HTTP/1.1\r\nHost: x\r\n\r\n"),
     PROBE("blank first", " GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+    PROBE("LF CR", "GET / HTTP/1.1\n\rHost: x\n\r\n\r"),
+    PROBE("bare CR behind the request line", "GET / HTTP/1.1\rHost: x\r\n\r\n"),
+    PROBE("bare LF in the target", "GET /a\nb HTTP/1.1\r\nHost: x\r\n\r\n"),
+    PROBE("bare LF in a value", "GET / HTTP/1.1\r\nHost: x\r\nA: b\nc\r\n\r\n"),
+    PROBE("bare LF in a name", "GET / HTTP/1.1\r\nHost: x\r\nA\nB: c\r\n\r\n"),
+    PROBE("NUL first", "\0GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+    PROBE("NUL in the method", "GE\0T / HTTP/1.1\r\nHost: x\r\n\r\n"),
+    PROBE("NUL in the version", "GET / HTTP/1.1\0\r\nHost: x\r\n\r\n"),
+    PROBE("NUL between lines", "GET / HTTP/1.1\r\n\0\r\nHost: x\r\n\r\n"),
+    PROBE("NUL in Host", "GET / HTTP/1.1\r\nHost: x\0y\r\n\r\n"),
+    PROBE("byte order mark first", "\357\273\277GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+    PROBE("folded Host", "GET / HTTP/1.1\r\nHost:\r\n x\r\n\r\n"),
+    PROBE("line of blanks", "GET / HTTP/1.1\r\nHost: x\r\n\t \r\nA: b\r\n\r\n"),
+    PROBE("name of a blank", "GET / HTTP/1.1\r\nHost: x\r\n : b\r\n\r\n"),
+    PROBE("slash in a name", "GET / HTTP/1.1\r\nHost: x\r\nA/B: c\r\n\r\n"),
+    PROBE("quote in a name", "GET / HTTP/1.1\r\nHost: x\r\nA\"B: c\r\n\r\n"),
+    PROBE("comma in a name", "GET / HTTP/1.1\r\nHost: x\r\nA,B: c\r\n\r\n"),
+    PROBE("equals in a name", "GET / HTTP/1.1\r\nHost: x\r\nA=B: c\r\n\r\n"),
+    PROBE("brace in a name", "GET / HTTP/1.1\r\nHost: x\r\nA{B: c\r\n\r\n"),
+    PROBE("at sign in a name", "GET / HTTP/1.1\r\nHost: x\r\nA@B: c\r\n\r\n"),
+    PROBE("escape in a value", "GET / HTTP/1.1\r\nHost: x\r\nA: \033[0m\r\n\r\n"),
+    /* sizes */
+    PROBE("long value", "GET / HTTP/1.1\r\nHost: x\r\nA: " X100(X100("ab")) "\r\n\r\n"),
+    PROBE("long name", "GET / HTTP/1.1\r\nHost: x\r\n" X100(X100("ab")) ": c\r\n\r\n"),
+    PROBE("long target", "GET /" X100(X100("ab")) " HTTP/1.1\r\nHost: x\r\n\r\n"),
+    PROBE("long method", X100(X100("AB")) " / HTTP/1.1\r\nHost: x\r\n\r\n"),
+    PROBE("long line without an end", X100(X100("AB"))),
+    PROBE("many headers", "GET / HTTP/1.1\r\nHost: x\r\n" X100("A: b\r\n") "\r\n"),
     /* Host */
     PROBE("no Host", "GET / HTTP/1.1\r\n\r\n"),
     PROBE("two Hosts", "GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n"),
@@ -112,7 +189,30 @@ static const struct probe probes[] = {
     PROBE("Host with a comma", "GET / HTTP/1.1\r\nHost: x,y\r\n\r\n"),
     PROBE("Host with a blank", "GET / HTTP/1.1\r\nHost: x y\r\n\r\n"),
     PROBE("Host with two ports", "GET / HTTP/1.1\r\nHost: x:1:2\r\n\r\n"),
+    PROBE("Host with letters as port", "GET / HTTP/1.1\r\nHost: x:y\r\n\r\n"),
+    PROBE("Host of a port alone", "GET / HTTP/1.1\r\nHost: :80\r\n\r\n"),
+    PROBE("Host with an open bracket", "GET / HTTP/1.1\r\nHost: [::1\r\n\r\n"),
+    PROBE("Host with text behind the bracket", "GET / HTTP/1.1\r\nHost: [::1]x\r\n\r\n"),
+    PROBE("Host with a bracket inside", "GET / HTTP/1.1\r\nHost: x[1]\r\n\r\n"),
+    PROBE("Host with an escape", "GET / HTTP/1.1\r\nHost: x%00\r\n\r\n"),
+    PROBE("Host with a query", "GET / HTTP/1.1\r\nHost: x?a\r\n\r\n"),
+    PROBE("Host with a fragment", "GET / HTTP/1.1\r\nHost: x#a\r\n\r\n"),
+    PROBE("Host with a backslash", "GET / HTTP/1.1\r\nHost: x\\y\r\n\r\n"),
+    PROBE("Host with other letters", "GET / HTTP/1.1\r\nHost: x\303\244\r\n\r\n"),
+    PROBE("empty Host in HTTP/1.0", "GET / HTTP/1.0\r\nHost:\r\n\r\n"),
     /* request line */
+    PROBE("no target", "GET HTTP/1.1\r\nHost: x\r\n\r\n"),
+    PROBE("method alone", "GET\r\nHost: x\r\n\r\n"),
+    PROBE("four words", "GET / a HTTP/1.1\r\nHost: x\r\n\r\n"),
+    PROBE("version twice", "GET / HTTP/1.1 HTTP/1.1\r\nHost: x\r\n\r\n"),
+    PROBE("half a version", "GET / HTTP/1.\r\nHost: x\r\n\r\n"),
+    PROBE("comma in the version", "GET / HTTP/1,1\r\nHost: x\r\n\r\n"),
+    PROBE("blank in the version", "GET / HTTP /1.1\r\nHost: x\r\n\r\n"),
+    PROBE("HTTPS/1.1", "GET / HTTPS/1.1\r\nHost: x\r\n\r\n"),
+    PROBE("vertical tab in the request line", "GET /\vHTTP/1.1\r\nHost: x\r\n\r\n"),
+    PROBE("an answer", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+    PROBE("SSH", "SSH-2.0-OpenSSH_9.2\r\n\r\n"),
+    PROBE("SOCKS", "\005\001\000"),
     PROBE("two blanks before the target", "GET  / HTTP/1.1\r\nHost: x\r\n\r\n"),
     PROBE("two blanks behind the target", "GET /  HTTP/1.1\r\nHost: x\r\n\r\n"),
     PROBE("tab in the request line", "GET\t/ HTTP/1.1\r\nHost: x\r\n\r\n"),
@@ -143,6 +243,12 @@ static const struct probe probes[] = {
     PROBE("encoded backslash", "GET /a%5cb HTTP/1.1\r\nHost: x\r\n\r\n"),
     PROBE("encoded NUL", "GET /a%00b HTTP/1.1\r\nHost: x\r\n\r\n"),
     PROBE("encoded line end", "GET /a%0d%0ab HTTP/1.1\r\nHost: x\r\n\r\n"),
+    PROBE("absolute target without a host", "GET http:/// HTTP/1.1\r\nHost: x\r\n\r\n"),
+    PROBE("another port", "GET http://x:81/ HTTP/1.1\r\nHost: x:80\r\n\r\n"),
+    PROBE("asterisk with GET", "GET * HTTP/1.1\r\nHost: x\r\n\r\n"),
+    PROBE("overlong escapes", "GET /%c0%af HTTP/1.1\r\nHost: x\r\n\r\n"),
+    PROBE("escaped surrogate", "GET /%ed%a0%80 HTTP/1.1\r\nHost: x\r\n\r\n"),
+    PROBE("escaped tab", "GET /a%09b HTTP/1.1\r\nHost: x\r\n\r\n"),
     PROBE("half an escape", "GET /a%2 HTTP/1.1\r\nHost: x\r\n\r\n"),
     PROBE("bad escape", "GET /a%zz HTTP/1.1\r\nHost: x\r\n\r\n"),
     PROBE("escaped bytes that are no UTF-8", "GET /a%ff HTTP/1.1\r\nHost: x\r\n\r\n"),
@@ -152,6 +258,7 @@ static const struct probe probes[] = {
     PROBE("quote in the query", "GET /?a=\"b\" HTTP/1.1\r\nHost: x\r\n\r\n"),
     /* expectations */
     PROBE("unknown expectation", LINE HOST "Expect: 200-ok\r\n\r\n"),
+    PROBE("list of expectations", LINE HOST "Expect: 100-continue, x\r\n\r\n"),
     PROBE("two expectations", LINE HOST "Expect: 100-continue\r\nExpect: 100-continue\r\n\r\n"),
 };
 
@@ -202,6 +309,51 @@ malformed_requests_are_refused_byte_by_byte(void **state)
     mr_http_close(fixture.http);
 }
 
+/* In a packet of its own, when the refusal has been read already. */
+static void
+what_comes_behind_a_refusal_is_never_read(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    fixture_open(&fixture, NULL);
+    for (size_t i = 0; i < MR_COUNT(probes); i++) {
+        struct mr_buf reply;
+        mr_buf_init(&reply, 65536);
+        int fd = client_open(&fixture);
+        client_send(&fixture, fd, probes[i].bytes, probes[i].size);
+        client_await(&fixture, fd, &reply, "\"error_code\"", 1);
+        client_send(&fixture, fd, GOOD, sizeof(GOOD) - 1);
+        client_await(&fixture, fd, &reply, NULL, 0);
+        check_refused(&fixture, &probes[i], &reply);
+        (void)close(fd);
+        mr_buf_fini(&reply);
+    }
+    mr_http_close(fixture.http);
+}
+
+static void
+malformed_requests_are_refused_over_tls(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct mr_http_tls tls = server_files();
+    open_tls(&fixture, &tls, fixture_handle, NULL);
+    for (size_t i = 0; i < MR_COUNT(probes); i++) {
+        struct peer peer;
+        struct mr_buf reply;
+        mr_buf_init(&reply, 65536);
+        peer_open(&fixture, &peer, 0, NULL);
+        assert_true(peer_shake(&fixture, &peer));
+        peer_send(&fixture, &peer, probes[i].bytes, probes[i].size);
+        peer.failed = false;
+        peer_await(&fixture, &peer, &reply, NULL, 0);
+        check_refused(&fixture, &probes[i], &reply);
+        peer_close(&peer);
+        mr_buf_fini(&reply);
+    }
+    mr_http_close(fixture.http);
+}
+
 static void
 good_requests_before_a_bad_one_are_answered(void **state)
 {
@@ -226,13 +378,49 @@ good_requests_before_a_bad_one_are_answered(void **state)
     mr_http_close(fixture.http);
 }
 
+/* The other side: what looks odd and is allowed. */
+static void
+odd_requests_are_taken(void **state)
+{
+    (void)state;
+    static const char *const odd[] = {
+        "GET / HTTP/1.1\r\nHost: [::1]:8082\r\n",
+        "GET / HTTP/1.1\r\nHost: a_b.c-d.\r\n",
+        "GET / HTTP/1.1\r\nHost: x:\r\n",
+        "GET / HTTP/1.1\r\nhOST:x\t \r\n",
+        "GET http://x/ HTTP/1.1\r\nHost: x\r\n",
+        "GET //a//?b=%00 HTTP/1.1\r\nHost: x\r\n",
+        "GET / HTTP/1.0\r\n",
+        "\r\nGET / HTTP/1.1\r\nHost: x\r\n",
+        "GET / HTTP/1.1\r\nHost: x\r\nA:\r\nB: \303\244\r\n!#$%&'*+-.^_`|~: c\r\n",
+        "DELETE / HTTP/1.1\r\nHost: x\r\nContent-Length: 00\r\n",
+    };
+    struct fixture fixture;
+    fixture_open(&fixture, NULL);
+    for (size_t i = 0; i < MR_COUNT(odd); i++) {
+        struct mr_buf bytes, reply;
+        mr_buf_init(&bytes, 4096);
+        mr_buf_text(&bytes, odd[i]);
+        mr_buf_text(&bytes, "Connection: close\r\n\r\n");
+        exchange(&fixture, bytes.data, bytes.size, &reply);
+        if (reply.size == 0 || strstr(reply.data, "HTTP/1.1 200 OK\r\n") == NULL)
+            fail_msg("%s: %s", odd[i], reply.size > 0 ? reply.data : "nothing");
+        mr_buf_fini(&bytes);
+        mr_buf_fini(&reply);
+    }
+    mr_http_close(fixture.http);
+}
+
 int
 probe_tests(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(malformed_requests_are_refused_by_closing),
         cmocka_unit_test(malformed_requests_are_refused_byte_by_byte),
+        cmocka_unit_test(what_comes_behind_a_refusal_is_never_read),
+        cmocka_unit_test(malformed_requests_are_refused_over_tls),
         cmocka_unit_test(good_requests_before_a_bad_one_are_answered),
+        cmocka_unit_test(odd_requests_are_taken),
     };
-    return cmocka_run_group_tests_name("http probes", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("http probes", tests, make_certs, drop_certs);
 }

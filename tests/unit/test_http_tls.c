@@ -535,7 +535,7 @@ a_peer_that_does_not_read_is_closed_over_tls(void **state)
     mr_clock_release();
 }
 
-static int
+int
 make_certs(void **state)
 {
     (void)state;
@@ -548,7 +548,7 @@ make_certs(void **state)
     return 0;
 }
 
-static int
+int
 drop_certs(void **state)
 {
     (void)state;
