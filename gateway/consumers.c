@@ -233,7 +233,8 @@ consumers_step(struct consumers *consumers)
             continue;
         if (atomic_load(&at->waiting) == 0 &&
             now_ms > at->used_ms + consumers->options.idle_ms_max) {
-            mr_log(MR_LOG_INFO, "consumer-expired", " group=%s instance=%s", at->group, at->name);
+            mr_log(MR_LOG_INFO, "consumer-expired", " group=%s instance=%s",
+                   mr_log_quote(mr_slice_text(at->group)), mr_log_quote(mr_slice_text(at->name)));
             instance_end(at);
         } else {
             tend(at);

@@ -38,8 +38,10 @@ put_base_uri(struct mr_buf *buf, const struct call *call, const struct instance 
     bool is_tls = mr_http_is_tls(call->request) || mr_slice_is_text(scheme, "https");
     if (path.size < 11 || memcmp(text, "/consumers/", 11) != 0)
         stop = memchr(text + 1, '/', (size_t)(end - text - 1));
-    mr_buf_text(buf, is_tls ? "https://" : "http://");
-    mr_buf_put(buf, host.data, host.size);
+    if (host.size > 0) { /* a client of HTTP/1.0 need not name it */
+        mr_buf_text(buf, is_tls ? "https://" : "http://");
+        mr_buf_put(buf, host.data, host.size);
+    }
     put_encoded(buf, mr_slice(text, (size_t)(stop - text)), true);
     mr_buf_text(buf, "/consumers/");
     put_encoded(buf, mr_slice_text(instance->group), false);

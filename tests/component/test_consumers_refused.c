@@ -45,6 +45,7 @@ static const struct exchange refusals[] = {
       "{\"error_code\":422,\"message\":\"Unrecognized field: group" },
     { "POST", "/consumers/g", "[]", 422, "not a JSON object" },
     { "POST", "/consumers/g", "{\"name\":", 400, "\"error_code\":400" },
+    { "POST", "/consumers/%ff", "", 400, "\"error_code\":400" },
     { "POST", "/consumers/mill.validator", "", 403, "\"error_code\":40301" },
     { "GET", "/consumers/g", "", 405, "GET is not offered" },
     { "POST", "/consumers", "", 404, "POST to /consumers/<group>" },
