@@ -302,6 +302,17 @@ take(struct conn *conn, const char *data, size_t size, bool *ret_complete, const
     return (int64_t)count;
 }
 
+/* Full too when the peer asks and asks and reads no answer: few such peers could otherwise hold
+ * the memory that all share. */
+static bool
+pipeline_is_full(const struct conn *conn)
+{
+    size_t waiting = 0;
+    for (const struct mr_http_request *at = conn->first; at != NULL; at = at->next)
+        waiting += at->out.size;
+    return conn->pending >= conn->http->limits.pipeline_max || waiting >= ANSWER_BYTES_AHEAD;
+}
+
 /* Returns the bytes consumed: all, unless the pipeline is full. */
 static size_t
 feed(struct conn *conn, const char *data, size_t size)
@@ -311,7 +322,7 @@ feed(struct conn *conn, const char *data, size_t size)
         if (stream_holds(conn))
             return at;
         if (conn->reading == NULL) {
-            if (conn->pending >= conn->http->limits.pipeline_max)
+            if (pipeline_is_full(conn))
                 return at;
             conn->reading = request_new(conn);
             conn->timer_restart = true;
@@ -464,7 +475,7 @@ conn_ready(struct conn *conn, uint32_t events)
 static bool
 wants_input(const struct conn *conn)
 {
-    bool has_room = conn->reading != NULL || conn->pending < conn->http->limits.pipeline_max;
+    bool has_room = conn->reading != NULL || !pipeline_is_full(conn);
     return conn->lingering || (conn->phase != PHASE_STOP && !conn->blocked &&
                                conn->rest.size == 0 && has_room && !stream_holds(conn));
 }

@@ -28,6 +28,7 @@ enum {
     HEADERS_MAX = 100,               /* lines of one request */
     WATCHES_MAX = 8,                 /* foreign descriptors */
     CODINGS_MAX = 2,                 /* of one body */
+    ANSWER_BYTES_AHEAD = 64 * 1024,  /* of answers that wait: no further request is begun */
     STREAM_OUT_BYTES = 64 * 1024,    /* of answers that wait: no more parts are read */
     STREAM_OUT_BYTES_MAX = 4 << 20,  /* of answers that wait: the connection is closed */
     STATUS_GONE = 499,               /* for the observer: nobody was there to be answered */

@@ -146,11 +146,13 @@ def test_refusals_store_nothing(broker, gateway, tenant):
 
 
 def test_idempotency_key(broker, gateway, tenant):
-    """The repeat has the same ids in the same partition, so the validator knows it."""
+    """The repeat gets the receipts of the first, and is not stored again while they are known."""
     url, body = f"{gateway.url}/topics/{tenant}.pin", envelope(PIN, b'{"index":2}')
-    for _ in range(2):
-        curl(url, "-H", "Idempotency-Key: a-1", "--data-binary", "@-", data=body)
+    first, again = (curl(url, "-H", "Idempotency-Key: a-1", "--data-binary", "@-", data=body)
+                    for _ in range(2))
+    assert first == again
     stands = broker.records(f"{tenant}.pin")
+    assert len(stands) == 2
     assert len({event_id(record) for record in stands.values()}) == 2
     assert len({partition for partition, _ in stands}) == 1
 

@@ -2,7 +2,9 @@
 replaced, all while clients post and note what they were promised."""
 
 import asyncio
+import contextlib
 import itertools
+import socket
 import ssl
 import time
 from collections import Counter
@@ -102,6 +104,82 @@ def test_overload(broker, start):
     assert gateway.rss_peak() <= 64 * MIB, gateway.rss_peak()
     until(lambda: gateway.status()["in_flight_bytes"] == 0, "nothing is in flight")
     until(lambda: gateway.status()["connections"] == 0, "no connection is left")
+
+
+# ---- slow clients ----
+
+SLOW = 150  # connections of each way to be slow
+HEADER = b"POST /topics/a.pin HTTP/1.1\r\nHost: test\r\n"
+
+
+async def trickle(address, begin):
+    """Sends a byte now and then until the server has had enough; what it said then."""
+    host, _, port = address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    said = asyncio.create_task(reader.read())
+    writer.write(begin)
+    while not said.done():
+        writer.write(b"x")
+        await asyncio.sleep(0.2)
+    writer.close()
+    return said.exception() or said.result()
+
+
+def ask_and_never_read(address):
+    """Asks for more than the sockets of both sides hold."""
+    host, _, port = address.rpartition(":")
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect((host, int(port)))
+    client.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        client.send(2000 * b"GET /openapi.json HTTP/1.1\r\nHost: test\r\n\r\n")
+    return client
+
+
+def test_slow_clients(broker, start):
+    """Hundreds that send a byte now and then, say nothing, or never read what they asked for: each
+    way ends by its limit, while good clients are served as if nothing were."""
+    gateway = start("--header-ms-max", "3s", "--body-ms-max", "4s", "--idle-ms-max", "3s",
+                    "--write-ms-max", "3s", "--memory", "64M")
+    notes, numbers = Notes(f"{new_tenant()}.pin"), itertools.count()
+    stop = False
+
+    async def good():
+        connection = Connection(gateway.address)
+        while not stop:
+            values = batch(numbers, 5, 100)
+            assert notes.take(values, await connection.post(notes.path, notes.body(values)))
+        connection.close()
+
+    async def world():
+        nonlocal stop
+        served = asyncio.gather(*(good() for _ in range(5)))
+        slow = [trickle(gateway.address, HEADER + b"X-Slow: ") for _ in range(SLOW)]
+        slow += [trickle(gateway.address, HEADER + b"Content-Length: 99999\r\n\r\n")
+                 for _ in range(SLOW)]
+        silent = [await asyncio.open_connection(*gateway.address.split(":")) for _ in range(SLOW)]
+        deaf = [ask_and_never_read(gateway.address) for _ in range(SLOW)]
+        slow = asyncio.gather(*slow)
+        await in_thread(until, lambda: gateway.status()["connections"] > SLOW, "they are there")
+        before = notes.statuses[200]
+        said = await slow
+        assert all(isinstance(one, OSError) or one.startswith(b"HTTP/1.1 408") for one in said), said
+        assert sum(isinstance(one, bytes) for one in said) > SLOW
+        assert notes.statuses[200] > before
+        for reader, writer in silent:
+            assert await reader.read() == b""
+            writer.close()
+        await in_thread(until, lambda: gateway.status()["connections"] == 5, "the slow are gone")
+        stop = True
+        await served
+        for client in deaf:
+            client.close()
+    asyncio.run(world())
+
+    assert notes.statuses.keys() == {200}
+    notes.check(broker)
+    assert gateway.rss_peak() <= 64 * MIB, gateway.rss_peak()
 
 
 # ---- a dead broker ----
