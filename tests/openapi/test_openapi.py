@@ -112,7 +112,7 @@ def test_answers_are_as_documented(door):
     checks = ("not_a_server_error,status_code_conformance,content_type_conformance,"
               "response_schema_conformance")
     command = [pathlib.Path(sys.executable).parent / "st", "run", f"{door}/openapi.json", "--url", door,
-               "--checks", checks, "--phases", "examples,coverage,fuzzing", "--max-examples", "8",
+               "--checks", checks, "--phases", "examples,coverage,fuzzing", "--max-examples", "5",
                "--seed", "1", "--continue-on-failure", "--warnings", "off", "--no-color",
                "--generation-database", "none"]
     environment = {**os.environ, "SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(HERE)}
@@ -120,4 +120,4 @@ def test_answers_are_as_documented(door):
                           check=False)
     print(done.stdout)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
-    assert stored(door) > 20
+    assert stored(door) > 10
