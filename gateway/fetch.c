@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { POLL_COUNT_MAX = 500, POLL_MS_MAX = 100, QUEUE_BYTES_MAX = 2 << 20 };
+enum { POLL_COUNT_MAX = 500, POLL_MS_MAX = 100, QUEUE_BYTES_MAX = 1 << 20 };
 
 struct seat {
     struct mr_reader *reader; /* NULL: this place is free */

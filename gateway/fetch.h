@@ -19,7 +19,7 @@
 
 enum {
     FETCH_THREADS = 2,
-    FETCH_READERS_MAX = 8, /* kept open by each thread */
+    FETCH_READERS_MAX = 4, /* kept open by each thread */
     FETCH_COUNT_MAX = 10000,
     FETCH_BYTES_MAX = 2 << 20, /* one record alone may have more */
     FETCH_MS_MAX = 3000,       /* for each of the question and the reading */

@@ -9,7 +9,7 @@
 
 #include <stdlib.h>
 
-enum { CREATED_SHARDS_MAX = 500, MANAGE_MS_MAX = 20000, KINDS_BYTES_MAX = 1024 };
+enum { CREATED_SHARDS_MAX = 500, MANAGE_MS_MAX = 8000, KINDS_BYTES_MAX = 1024 };
 
 struct change {
     struct errand errand;
@@ -26,12 +26,19 @@ struct change {
 
 /* ---- on the thread of the errands ---- */
 
+/* How much of the time for the whole change is left. */
 static int
-check_new(struct change *change, struct mr_err *err)
+left_ms(int64_t deadline_ms)
+{
+    return (int)mr_left_ms(deadline_ms, MANAGE_MS_MAX);
+}
+
+static int
+check_new(struct change *change, int64_t deadline_ms, struct mr_err *err)
 {
     MR_CLEANUP(mr_freep) struct mr_topic *all = NULL;
     size_t count;
-    if (mr_bus_topics(change->errand.bus, &all, &count, MANAGE_MS_MAX, err) < 0)
+    if (mr_bus_topics(change->errand.bus, &all, &count, left_ms(deadline_ms), err) < 0)
         return err->code;
     for (size_t i = 0; i < count; i++)
         if (strcmp(all[i].name, change->topic) == 0)
@@ -46,11 +53,12 @@ run_create(struct mr_job *job, struct mr_err *err)
 {
     struct change *change = (struct change *)job;
     struct mr_bus *bus = change->errand.bus;
-    if (check_new(change, err) < 0 ||
+    int64_t deadline_ms = mr_now_ms() + MANAGE_MS_MAX;
+    if (check_new(change, deadline_ms, err) < 0 ||
         mr_plan_make_sized(change->plan, bus, change->parts.tenant, change->parts.kind,
-                           change->shards, MANAGE_MS_MAX, err) < 0)
+                           change->shards, left_ms(deadline_ms), err) < 0)
         return err->code;
-    return mr_bus_topics(bus, &change->list, &change->list_count, MANAGE_MS_MAX, err);
+    return mr_bus_topics(bus, &change->list, &change->list_count, left_ms(deadline_ms), err);
 }
 
 /* Upstream first: nothing flows into what is gone. */
@@ -66,11 +74,11 @@ run_delete(struct mr_job *job, struct mr_err *err)
         char topic[MR_TOPIC_MAX + 1];
         struct mr_err one = { 0 };
         mr_topic_format(change->parts.tenant, change->parts.kind, order[i], topic);
-        if (mr_bus_delete(bus, topic, (int)mr_left_ms(deadline_ms, MANAGE_MS_MAX), &one) < 0 &&
+        if (mr_bus_delete(bus, topic, left_ms(deadline_ms), &one) < 0 &&
             (one.code != MR_E(NOT_FOUND) || order[i] == MR_TOPIC_RAW))
             return mr_fail(err, one.code, one.remedy, "%s", one.text);
     }
-    return mr_bus_topics(bus, &change->list, &change->list_count, MANAGE_MS_MAX, err);
+    return mr_bus_topics(bus, &change->list, &change->list_count, left_ms(deadline_ms), err);
 }
 
 /* ---- on the door's ---- */

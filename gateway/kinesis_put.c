@@ -49,6 +49,23 @@ read_put(struct ask *ask, struct put *ret)
         ret->explicit_key = key;
 }
 
+/* Bodies that are meant for another place; false: it is answered. */
+static bool
+check_envelope(const struct ask *ask, bool is_list)
+{
+    const char *text = NULL;
+    if (doc_get(ask->map, "records") != NULL || doc_get(ask->map, "value") != NULL)
+        text = "this is a REST proxy body; POST it to /topics/<tenant>.<kind>, or send "
+               "{\"StreamName\",\"Data\",\"PartitionKey\"}";
+    else if (!is_list && doc_get(ask->map, "Records") != NULL)
+        text = "these are the Records of PutRecords, but X-Amz-Target says PutRecord";
+    else if (is_list && doc_get(ask->map, "Data") != NULL)
+        text = "this is the record of a PutRecord, but X-Amz-Target says PutRecords";
+    if (text != NULL)
+        back_fail(&ask->back, FAULT_ENVELOPE, "%s", text);
+    return text == NULL;
+}
+
 /* What no rule of a single field says; false: it is answered. */
 static bool
 check_put(struct ask *ask, const struct put *put)
@@ -94,6 +111,8 @@ void
 native_put_record(struct ask *ask)
 {
     struct put put;
+    if (!check_envelope(ask, false))
+        return;
     struct mr_slice stream = ask_stream(ask, true);
     read_put(ask, &put);
     if (!ask_ok(ask) || !check_put(ask, &put))
@@ -178,6 +197,8 @@ check_puts(struct ask *ask, const struct doc *records, const struct put *puts)
 void
 native_put_records(struct ask *ask)
 {
+    if (!check_envelope(ask, true))
+        return;
     struct mr_slice stream = ask_stream(ask, true);
     const struct doc *records = get_records(ask);
     const struct put *puts = records != NULL ? read_puts(ask, records) : NULL;
