@@ -26,6 +26,7 @@ struct gateway {
     struct admit *admit;
     struct errands *errands;
     struct fetches *fetches;
+    struct barriers *barriers; /* NULL: no query service was named */
     struct guard *guard;
     struct replies *replies;
     struct visits *visits;

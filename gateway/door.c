@@ -5,6 +5,7 @@
 #include "gateway/door.h"
 
 #include "clock/clock.h"
+#include "gateway/barrier.h"
 #include "gateway/call.h"
 #include "gateway/routes.h"
 #include "gateway/strict.h"
@@ -47,6 +48,7 @@ watch_parts(struct door *door, struct mr_err *err)
         { errands_fd(gateway->errands), errands_serve, gateway->errands },
         { errands_fd(lanes[0]), errands_serve, lanes[0] },
         { errands_fd(lanes[1]), errands_serve, lanes[1] },
+        { barriers_fd(gateway->barriers), barriers_serve, gateway->barriers },
         { consumers_fd(gateway->consumers), consumers_serve, gateway->consumers },
         { guard_fd(gateway->guard), guard_serve, gateway->guard },
     };
@@ -106,10 +108,15 @@ door_open(const struct door_options *options, struct door **ret, struct mr_err *
         return err->code;
     }
     admit.strict = door->strict;
+    struct barriers_options barriers = { .bus = options->bus,
+                                         .pipeline = options->pipeline,
+                                         .query = options->query };
     if (guard_open(&guard, &gateway->guard, err) != 0 ||
         visits_open(access_log, options->metrics, &gateway->visits, err) != 0 ||
         admit_open(&admit, &gateway->admit, err) != 0 ||
         consumers_open(&consumers, &gateway->consumers, err) != 0 ||
+        (options->query != NULL && options->query[0] != '\0' &&
+         barriers_open(&barriers, &gateway->barriers, err) != 0) ||
         mr_http_listen(&http, &door->http, err) != 0 || watch_parts(door, err) != 0) {
         door_close(door);
         return err->code;
@@ -162,7 +169,8 @@ renew_certificates(struct door *door, int64_t now_ms)
 int
 door_step(struct door *door, int timeout_ms)
 {
-    if (timeout_ms > BACKGROUND_EVERY_MS && admit_waiting(door->gateway.admit) > 0)
+    if (timeout_ms > BACKGROUND_EVERY_MS &&
+        (admit_waiting(door->gateway.admit) > 0 || barriers_waiting(door->gateway.barriers) > 0))
         timeout_ms = BACKGROUND_EVERY_MS;
     int count = mr_http_poll(door->http, timeout_ms);
     int64_t now_ms = mr_now_ms();
@@ -170,6 +178,8 @@ door_step(struct door *door, int timeout_ms)
         door->background_next_ms = now_ms + BACKGROUND_EVERY_MS;
         count += admit_step(door->gateway.admit);
         guard_step(door->gateway.guard);
+        if (door->gateway.barriers != NULL)
+            barriers_step(door->gateway.barriers);
         consumers_step(door->gateway.consumers);
         renew_certificates(door, now_ms);
         mr_set(door->connections, (int64_t)mr_http_open_connections(door->http));

@@ -24,6 +24,7 @@ struct door_options {
     struct mr_http_tls tls;
     const char *kinds;
     const char *strict; /* patterns of what is checked at the door (strict.h); NULL: nothing */
+    const char *query;  /* the query service, for those who wait to see their events; NULL: none */
     const char *policy; /* file of principals (guard.h); NULL: all may do all */
     bool auto_topics;
     int linger_ms;

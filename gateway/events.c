@@ -8,6 +8,8 @@
  */
 #include "gateway/events.h"
 
+#include "clock/clock.h"
+#include "gateway/barrier.h"
 #include "gateway/dialects.h"
 
 #include <millrace/v1/event.pb-c.h>
@@ -207,6 +209,58 @@ take_body(struct intake *intake)
     return take_values(intake, body);
 }
 
+/* ---- ?wait=visible ---- */
+
+/* What an answer waits for, beside the post. */
+struct sight {
+    struct wait wait; /* first: done gets it */
+    struct barriers *barriers;
+    int64_t timeout_ms;
+};
+
+/* 1 to WAIT_MS_MAX, or -1. */
+static int64_t
+timeout_of(struct mr_slice text)
+{
+    int64_t number = 0;
+    const char *digits = text.data;
+    if (text.data == NULL)
+        return WAIT_MS_DEFAULT;
+    for (size_t i = 0; i < text.size && number <= WAIT_MS_MAX; i++) {
+        if (digits[i] < '0' || digits[i] > '9')
+            return -1;
+        number = 10 * number + (digits[i] - '0');
+    }
+    return number >= 1 && number <= WAIT_MS_MAX ? number : -1;
+}
+
+static bool
+take_wait(struct intake *intake)
+{
+    struct mr_http_request *request = intake->call->request;
+    struct mr_slice wait = mr_http_param(request, "wait");
+    if (wait.data == NULL)
+        return true;
+    int64_t timeout_ms = timeout_of(mr_http_param(request, "timeout_ms"));
+    if (!mr_slice_is_text(wait, "visible"))
+        return intake_refuse(intake, FAULT_ATTRIBUTE, "wait=%.*s is not known; send wait=visible",
+                             (int)(wait.size < EVENT_SHOWN_MAX ? wait.size : EVENT_SHOWN_MAX),
+                             (const char *)wait.data);
+    if (timeout_ms < 0)
+        return intake_refuse(intake, FAULT_ATTRIBUTE,
+                             "timeout_ms must be a whole number from 1 to %d", WAIT_MS_MAX);
+    if (intake->call->gateway->barriers == NULL)
+        return intake_refuse(intake, FAULT_NO_QUERY,
+                             "wait=visible needs a query service to ask, and this gateway was "
+                             "started without --query; nothing was stored");
+    struct sight *sight = mr_arena_alloc(mr_http_arena(request), sizeof(*sight));
+    *sight = (struct sight){ .wait.post = intake->post,
+                             .barriers = intake->call->gateway->barriers,
+                             .timeout_ms = timeout_ms };
+    intake->post->state = sight;
+    return true;
+}
+
 static void
 post_events(const struct call *call, struct mr_slice tenant, struct mr_slice kind)
 {
@@ -228,7 +282,7 @@ post_events(const struct call *call, struct mr_slice tenant, struct mr_slice kin
                              .post = post_new(call, &events_v1),
                              .topic = mr_arena_copy(arena, topic, strlen(topic)),
                              .id_field = mr_http_param(request, "id") };
-    if (take_body(&intake) && intake.post->count == 0)
+    if (take_wait(&intake) && take_body(&intake) && intake.post->count == 0)
         (void)intake_refuse(&intake, FAULT_ENVELOPE, "there is no event in the body; %s", forms);
     if (intake.is_refused)
         reply_fault(replies, request, &events_v1, intake.fault, "%s", intake.text);
@@ -257,19 +311,13 @@ put_receipt(struct mr_buf *body, const struct event *event)
     mr_buf_text(body, "}");
 }
 
+/* members: what the answer says beside the receipts. */
 static void
-answer(struct post *post)
+tell(struct post *post, int status, size_t failed, const char *members)
 {
-    int status;
     struct mr_buf body;
-    size_t failed = post_failed(post, &status);
     mr_buf_init(&body, REPLY_JSON_BYTES_MAX);
-    if (status != 200)
-        mr_buf_printf(&body, "{\"error_code\":%d,\"message\":\"nothing was stored\",",
-                      reply_event_code(post->events[0].code, post->events[0].is_retriable));
-    else
-        mr_buf_text(&body, "{");
-    mr_buf_printf(&body, "\"failed\":%zu,\"receipts\":[", failed);
+    mr_buf_printf(&body, "{%s\"failed\":%zu,\"receipts\":[", members, failed);
     for (size_t i = 0; i < post->count; i++) {
         if (i > 0)
             mr_buf_put(&body, ",", 1);
@@ -279,6 +327,43 @@ answer(struct post *post)
     MR_ASSERT(!body.failed);
     reply_json(admit_replies(post->admit), post->request, &events_v1, status, mr_buf_slice(&body));
     mr_buf_fini(&body);
+}
+
+/* Which of the three became of an event the offsets do not say, so the answer does not either. */
+static void
+on_sight(struct wait *wait, bool is_seen)
+{
+    int status;
+    struct post *post = wait->post;
+    const struct sight *sight = (const struct sight *)wait;
+    size_t failed = post_failed(post, &status);
+    char members[256];
+    (void)snprintf(members, sizeof(members),
+                   "\"error_code\":504,\"message\":\"DEADLINE_EXCEEDED: the events are stored, but "
+                   "not known to be visible after %lld ms; do not post them again\",",
+                   (long long)sight->timeout_ms);
+    tell(post, is_seen ? status : 504, failed,
+         is_seen ? "\"outcome\":\"visible, dead or repeated\"," : members);
+}
+
+static void
+answer(struct post *post)
+{
+    int status;
+    char members[128] = "";
+    struct sight *sight = post->state;
+    size_t failed = post_failed(post, &status);
+    if (sight != NULL && failed < post->count) {
+        sight->wait.done = on_sight;
+        sight->wait.deadline_ms = mr_now_ms() + sight->timeout_ms;
+        barriers_wait(sight->barriers, &sight->wait);
+        return;
+    }
+    if (status != 200)
+        (void)snprintf(members, sizeof(members),
+                       "\"error_code\":%d,\"message\":\"nothing was stored\",",
+                       reply_event_code(post->events[0].code, post->events[0].is_retriable));
+    tell(post, status, failed, members);
 }
 
 void

@@ -35,6 +35,8 @@ static const struct mr_opt options_table[] = {
       "Events that are checked by their contract at the door: a1b2c3, a1b2c3.pin, *.pin or *, with "
       "commas between; clients get 422, and contracts are read again at SIGHUP.",
       false },
+    { "query", MR_OPT_TEXT, offsetof(struct options, query), "", 0, 256, NULL,
+      "The query service, tcp://HOST:PORT, for clients that post with ?wait=visible.", false },
     { "receipts-bytes", MR_OPT_BYTES, offsetof(struct options, receipts_bytes), "8M", 0,
       RECEIPTS_BYTES_MAX, NULL,
       "Memory for receipts of events with an id or Idempotency-Key, 72 bytes each; 0: none.",
@@ -116,6 +118,7 @@ open_parts(struct process *p, struct mr_service *service, struct mr_err *err)
         .port = port,
         .kinds = options->service.kinds,
         .strict = options->strict,
+        .query = options->query,
         .policy = options->policy,
         .auto_topics = options->auto_topics,
         .linger_ms = (int)options->linger_ms,

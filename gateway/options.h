@@ -11,7 +11,7 @@
 
 struct options {
     struct mr_service_options service;
-    const char *listen, *topics, *policy, *strict;
+    const char *listen, *topics, *policy, *strict, *query;
     bool auto_topics, insecure;
     const char *access_log;
     int64_t receipts_bytes;

@@ -40,6 +40,7 @@ extern const char *const dialect_names[DIALECT_NAMES]; /* in metrics and the acc
     X(ROUTE, 404, 404, 404, "UnknownOperationException")                                           \
     X(METHOD, 405, 405, 405, "UnknownOperationException")                                          \
     X(TOO_MANY, 413, 413, 413, "ValidationException")                                              \
+    X(NO_QUERY, 501, 501, 501, "InternalFailure")                                                  \
     X(KAFKA, 500, 50002, 500, "InternalFailure")                                                   \
     X(ARGUMENT, 400, 400, 400, "InvalidArgumentException")                                         \
     X(EXPIRED, 410, 410, 400, "ExpiredIteratorException")                                          \

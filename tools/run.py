@@ -304,7 +304,8 @@ class Up:
         work = self.dir / "work"
         options = {
             "gateway": lambda: ("--listen", f"127.0.0.1:{self.gateway_port}", "--auto-topics",
-                                "--topics", str(self.root / "deploy/topics.json")),
+                                "--topics", str(self.root / "deploy/topics.json"),
+                                "--query", f"tcp://127.0.0.1:{self.query_port}"),
             "validator": lambda: (),
             "cleaner": lambda: (),
             "archiver": lambda: ("--work-dir", str(work / "archiver")),

@@ -241,7 +241,8 @@ has_pinned(const struct job *job, const struct table *table)
     return false;
 }
 
-/* What the answer stands on: taken together with the pins, before anything else moves. */
+/* What the answer stands on: taken together with the pins, before anything else moves. Without a
+ * job: what an answer about all tables would stand on now. */
 static void
 stamp(const struct query *q, const struct job *job, struct mr_buf *ret_packed)
 {
@@ -254,7 +255,7 @@ stamp(const struct query *q, const struct job *job, struct mr_buf *ret_packed)
     size_t count = 0;
     for (size_t i = 0; i < q->lanes_count; i++) {
         const struct lane *lane = &q->lanes[i];
-        if (!has_pinned(job, lane->table))
+        if (job != NULL && !has_pinned(job, lane->table))
             continue;
         millrace__v1__covered__init(&covered[count]);
         covered[count].topic = (char *)lane->part.topic;
@@ -424,6 +425,16 @@ call_tables(struct query *q, struct mr_rpc_call *call)
     free(list);
 }
 
+static void
+call_positions(struct query *q, struct mr_rpc_call *call)
+{
+    MR_CLEANUP(mr_buf_fini) struct mr_buf packed;
+    mr_buf_init(&packed, MR_RPC_BYTES_MAX);
+    stamp(q, NULL, &packed);
+    mr_rpc_reply(call, &(struct mr_rpc_answer){
+                           .status = MR_RPC_OK, .body = mr_buf_slice(&packed), .is_last = true });
+}
+
 void
 answers_call(struct query *q, struct mr_rpc_call *call)
 {
@@ -431,10 +442,8 @@ answers_call(struct query *q, struct mr_rpc_call *call)
         const char *method;
         void (*serve)(struct query *q, struct mr_rpc_call *call);
     } methods[] = {
-        { "Run", call_run },
-        { "Next", call_next },
-        { "Cancel", call_cancel },
-        { "Tables", call_tables },
+        { "Run", call_run },       { "Next", call_next },           { "Cancel", call_cancel },
+        { "Tables", call_tables }, { "Positions", call_positions },
     };
     for (size_t i = 0; i < MR_COUNT(methods); i++) {
         if (strcmp(call->method, methods[i].method) == 0) {
@@ -442,7 +451,8 @@ answers_call(struct query *q, struct mr_rpc_call *call)
             return;
         }
     }
-    reply_status(call, MR_RPC_UNIMPLEMENTED, "query serves Run, Next, Cancel, Tables and Status");
+    reply_status(call, MR_RPC_UNIMPLEMENTED,
+                 "query serves Run, Next, Cancel, Tables, Positions and Status");
 }
 
 /* ---- open, sweep, close ---- */

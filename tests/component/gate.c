@@ -73,6 +73,7 @@ gate_open(struct gate *gate, const struct gate_wish *wish)
         .host = "127.0.0.1",
         .kinds = kinds,
         .strict = wish->strict,
+        .query = wish->query,
         .policy = wish->policy,
         .tls = wish->tls,
         .auto_topics = wish->auto_topics,

@@ -37,6 +37,7 @@ struct gate_wish {               /* 0: the default in brackets */
     size_t consumers_max;     /* [100] */
     int64_t consumer_idle_ms; /* [5 minutes] */
     bool auto_topics;
+    const char *query;  /* the query service; NULL: none */
     const char *strict; /* needs the kinds that the build makes; NULL: none */
     const char *policy; /* file; NULL: none */
     struct mr_http_tls tls;
