@@ -318,15 +318,28 @@ note(struct guard *guard, const struct call *call, const struct shown *shown)
     guard->unlogged[refusal] = 0;
 }
 
+/* 0, or so many seconds until the limits allow it. */
 static int
-take_rate(struct guard *guard, const struct call *call, const struct entry *entry)
+take_rate(struct guard *guard, const struct call *call, const struct entry *entry,
+          const struct limits *limits, size_t bytes)
 {
+    if (limits->requests_per_s == 0 && limits->bytes_per_s == 0)
+        return 0;
     struct rate *rate = entry->principal != &guard->nameless
                             ? &entry->principal->rate
                             : rates_of_peer(&guard->peers, mr_http_peer(call->request));
-    if (entry->limits.requests_per_s == 0 && entry->limits.bytes_per_s == 0)
-        return 0;
-    return rate_take(rate, &entry->limits, mr_http_body(call->request).size, mr_now_us() * 1000);
+    return rate_take(rate, limits, bytes, mr_now_us() * 1000);
+}
+
+bool
+guard_spend(struct guard *guard, const struct call *call, size_t bytes)
+{
+    const struct entry *entry = call->who->entry;
+    if (entry == NULL)
+        return false;
+    struct limits limits = { .bytes_per_s = entry->limits.bytes_per_s,
+                             .burst_s = entry->limits.burst_s };
+    return take_rate(guard, call, entry, &limits, bytes) == 0;
 }
 
 bool
@@ -347,15 +360,18 @@ guard_admit(struct guard *guard, struct call *call, const struct dialect *dialec
     enum verdict verdict = identify(guard, call->request, &shown);
     if (verdict == LATER || !guard_greet(guard, call))
         return false;
-    if (verdict == GOOD && (retry_s = take_rate(guard, call, shown.entry)) > 0)
+    if (verdict == GOOD) {
+        call->who = shown.entry->principal;
+        retry_s = take_rate(guard, call, shown.entry, &shown.entry->limits,
+                            mr_http_body(call->request).size);
+    }
+    if (retry_s > 0)
         verdict = shown_bad(&shown, REFUSED_RATE,
                             "this is more than the limits allow; try again after Retry-After");
     int outcome = verdict == GOOD ? OUTCOMES - 1 : (int)shown.refusal;
     mr_add(guard->outcomes[shown.method][outcome], 1);
-    if (verdict == GOOD) {
-        call->who = shown.entry->principal;
+    if (verdict == GOOD)
         return true;
-    }
     if (shown.refusal == REFUSED_BUSY)
         retry_s = 1;
     note(guard, call, &shown);

@@ -39,6 +39,8 @@ void guard_status(const struct guard *guard, struct mr_buf *ret_json); /* one JS
 
 /* Sets call->who. False: the request is answered in the dialect's words, or will come again. */
 bool guard_admit(struct guard *guard, struct call *call, const struct dialect *dialect);
+/* For a body that comes in parts: false when the sender's limits do not allow so many bytes now. */
+bool guard_spend(struct guard *guard, const struct call *call, size_t bytes);
 /* For what is open to all: only what browsers need. False: it is answered. */
 bool guard_greet(struct guard *guard, struct call *call);
 

@@ -365,8 +365,13 @@ on_part(void *self, struct mr_http_request *request, struct mr_slice part)
     (void)request;
     if (stream->fault != 0)
         return;
-    mr_buf_put(&stream->came, part.data, part.size);
-    MR_ASSERT(!stream->came.failed);
+    if (guard_spend(stream->call.gateway->guard, &stream->call, part.size)) {
+        mr_buf_put(&stream->came, part.data, part.size);
+        MR_ASSERT(!stream->came.failed);
+    } else {
+        break_off(stream, 429,
+                  "the stream brings more than the limits allow; nothing from here on was read");
+    }
     if (stream->post == NULL) {
         go_on(stream);
         return;

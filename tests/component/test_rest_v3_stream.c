@@ -3,6 +3,8 @@
  */
 #include "gate.h"
 
+#include "clock/clock.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <jansson.h>
@@ -492,6 +494,49 @@ stream_sent_again_with_its_key_adds_nothing(void **state)
     gate_close(&gate);
 }
 
+/* A record of 2000 bytes. */
+static void
+say_2000(struct client *client)
+{
+    char text[2001];
+    int size =
+        snprintf(text, sizeof(text), "{\"value\":{\"type\":\"JSON\",\"data\":\"%01965d\"}}", 0);
+    assert_int_equal(size, 2000);
+    say_text(client, text);
+}
+
+static void
+a_stream_is_held_to_the_limits_of_its_sender(void **state)
+{
+    (void)state;
+    static const char policy[] = "{\"anonymous\":{\"grants\":[{\"tenants\":[\"*\"],\"kinds\":"
+                                 "[\"*\"],\"rights\":[\"produce\"]}],\"limits\":"
+                                 "{\"bytes_per_s\":1000,\"burst_s\":3}}}";
+    char path[] = "/tmp/millrace-limits-XXXXXX";
+    struct gate gate;
+    struct client client;
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, policy, sizeof(policy) - 1), sizeof(policy) - 1);
+    mr_clock_hold(1000, 0);
+    gate_open(&gate, &(struct gate_wish){ .topic = T, .policy = path });
+    client_open(&client, &gate, RECORDS, "");
+    say_2000(&client);
+    await(&client, "\"offset\":0");
+    mr_clock_crank(1000);
+    say_2000(&client);
+    await(&client, "\"offset\":1");
+    say_2000(&client);
+    await(&client, "{\"error_code\":429,");
+    await_close(&client);
+    assert_false(has(&client, "\"offset\":2"));
+    client_close(&client);
+    gate_close(&gate);
+    mr_clock_release();
+    (void)close(fd);
+    (void)unlink(path);
+}
+
 int
 main(void)
 {
@@ -508,6 +553,7 @@ main(void)
         cmocka_unit_test(what_all_streams_hold_is_bounded),
         cmocka_unit_test(client_that_goes_leaves_nothing_behind),
         cmocka_unit_test(stream_sent_again_with_its_key_adds_nothing),
+        cmocka_unit_test(a_stream_is_held_to_the_limits_of_its_sender),
     };
     return cmocka_run_group_tests_name("streams of rest v3", tests, NULL, NULL);
 }
