@@ -459,6 +459,7 @@ conn_ready(struct conn *conn, uint32_t events)
     if (conn->fd < 0)
         return;
     if ((events & (EPOLLERR | EPOLLHUP)) != 0) {
+        conn->ssl_failed = true; /* nobody is there to be told of the end */
         conn_close(conn);
         return;
     }
