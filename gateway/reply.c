@@ -145,6 +145,15 @@ reply_kinesis_type(enum fault fault, int *ret_status)
     return faults[fault].kinesis_type;
 }
 
+void
+reply_clean(char *text)
+{
+    if (!mr_utf8_valid(mr_slice_text(text)))
+        for (char *at = text; *at != '\0'; at++)
+            if ((unsigned char)*at >= 0x80)
+                *at = '?';
+}
+
 struct told {
     enum fault fault;
     int code; /* of the REST proxy; 0: the fault's own */
@@ -159,11 +168,7 @@ send_fault(struct replies *replies, struct mr_http_request *request, const struc
     enum fault fault = told->fault;
     int code = told->code;
     char *text = told->text;
-    /* It may quote the client, and may have been cut inside a character. */
-    if (!mr_utf8_valid(mr_slice_text(text)))
-        for (char *at = text; *at != '\0'; at++)
-            if ((unsigned char)*at >= 0x80)
-                *at = '?';
+    reply_clean(text);
     mr_add(replies->refused[fault], 1);
     if (dialect->refuse != NULL) {
         dialect->refuse(replies, request, fault, text);

@@ -97,6 +97,8 @@ const char *reply_kinesis_type(enum fault fault, int *ret_status);
 void reply_fault_more(struct replies *replies, struct mr_http_request *request,
                       const struct dialect *dialect, enum fault fault, const char *text,
                       struct mr_slice members);
+/* For text that quotes a client, or was cut inside a character: what is no UTF-8 becomes '?'. */
+void reply_clean(char *text);
 /* The REST error code of an event that was not stored. */
 int reply_event_code(int code, bool is_retriable);
 

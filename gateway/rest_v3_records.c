@@ -88,8 +88,11 @@ put_stored(struct mr_buf *body, const struct v3_receipts *receipts, const struct
 static void
 put_fault(struct mr_buf *body, const struct v3_record *record)
 {
+    char text[MR_ERR_TEXT_MAX];
+    (void)snprintf(text, sizeof(text), "%s", record->text);
+    reply_clean(text);
     mr_buf_printf(body, "\"error_code\":%d,\"message\":", record->code);
-    mr_buf_json(body, mr_slice_text(record->text));
+    mr_buf_json(body, mr_slice_text(text));
 }
 
 void

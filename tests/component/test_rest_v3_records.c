@@ -241,6 +241,7 @@ single_record_that_is_refused_has_the_status_of_its_code(void **state)
         { "{\"records\":[{\"value\":1}]}", 400, "this is a body of v2; post it to /topics/" },
         { "{\"entries\":[]}", 400, "post it to records:batch" },
         { "{\"Data\":{},\"PartitionKey\":\"p\"}", 400, "this is a Kinesis record" },
+        { "{\"\x92\xc3\xa9\":1}", 400, "??? is not a field of a record" },
         { "{\"value\":{}}", 400, "value.type is missing; send JSON, STRING or BINARY" },
         { "{\"value\":5}", 400, "value is not {\\\"type\\\"" },
         { "{\"value\":{\"type\":\"JSON\"}}", 400, "value.data is missing" },

@@ -82,19 +82,15 @@ fuzz_stored(void)
     return offsets.end;
 }
 
-/* Posts body; the answer's status. */
+/* Sends a whole request and waits for the end of the answer; its status. */
 static inline int
-fuzz_post(const char *path, const char *headers, const uint8_t *body, size_t size)
+fuzz_send(const char *head, const uint8_t *body, size_t size)
 {
     struct sockaddr_in address = { .sin_family = AF_INET,
                                    .sin_port = htons((uint16_t)door_port(fuzz.door)),
                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     struct linger abort_at_once = { .l_onoff = 1 };
-    char head[8192];
-    int length = snprintf(head, sizeof(head),
-                          "POST %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%s"
-                          "Content-Length: %zu\r\n\r\n",
-                          path, headers, size);
+    ssize_t length = (ssize_t)strlen(head);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &abort_at_once, sizeof(abort_at_once));
     int failed = connect(fd, (struct sockaddr *)&address, sizeof(address));
@@ -114,6 +110,18 @@ fuzz_post(const char *path, const char *headers, const uint8_t *body, size_t siz
     fuzz.answer[fuzz.answer_size] = '\0';
     MR_ASSERT(fuzz.answer_size > 12);
     return (int)strtol(fuzz.answer + 9, NULL, 10);
+}
+
+/* Posts body; the answer's status. */
+static inline int
+fuzz_post(const char *path, const char *headers, const uint8_t *body, size_t size)
+{
+    static char head[8192];
+    (void)snprintf(head, sizeof(head),
+                   "POST %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%s"
+                   "Content-Length: %zu\r\n\r\n",
+                   path, headers, size);
+    return fuzz_send(head, body, size);
 }
 
 #endif
