@@ -40,6 +40,8 @@ struct making {
     const struct mr_plan *plan;
     struct mr_topic_name name;
     char topic[MR_BUS_TOPIC_MAX + 1]; /* "": this place is free */
+    struct mr_topic *list;            /* with the new ones; NULL: could not be had */
+    size_t count;
     bool is_done;
     int64_t done_ms;
 };
@@ -82,8 +84,13 @@ static int
 run_making(struct mr_job *job, struct mr_err *err)
 {
     struct making *making = (struct making *)job;
-    return mr_plan_make(making->plan, making->errand.bus, making->name.tenant, making->name.kind,
-                        MAKE_TIMEOUT_MS, err);
+    struct mr_err unknown = { 0 };
+    if (mr_plan_make(making->plan, making->errand.bus, making->name.tenant, making->name.kind,
+                     MAKE_TIMEOUT_MS, err) != 0)
+        return err->code;
+    (void)mr_bus_topics(making->errand.bus, &making->list, &making->count, LOOK_TIMEOUT_MS,
+                        &unknown);
+    return 0;
 }
 
 /* ---- open, step ---- */
@@ -202,7 +209,8 @@ finish_making(struct errand *errand)
     struct topics *topics = making->topics;
     making->is_done = true;
     making->done_ms = mr_now_ms();
-    topics->look_next_ms = 0;
+    if (making->list != NULL)
+        topics_take_list(topics, MR_TAKE(making->list), making->count);
     if (errand->job.result == 0)
         mr_log(MR_LOG_INFO, "topic-made", " topic=%s", making->topic);
     else
@@ -328,6 +336,16 @@ start_making(struct topics *topics, const struct mr_topic_name *parts, const cha
     return LOOKUP_WAIT;
 }
 
+/* Who was told that an event is stored will ask for its topic next, which must be listed then. */
+static bool
+is_being_made(const struct topics *topics, const char *name)
+{
+    for (size_t i = 0; i < MAKINGS_MAX; i++)
+        if (!topics->makings[i].is_done && strcmp(topics->makings[i].topic, name) == 0)
+            return true;
+    return false;
+}
+
 /* The topic does not exist; perhaps it can be made. */
 static enum lookup
 look_missing(struct topics *topics, const char *name, struct mr_err *err)
@@ -388,7 +406,7 @@ topics_look(struct topics *topics, const char *name, struct topic **ret, struct 
     int partitions = mr_writer_partitions(topics->options.writer, name, 0, &asked);
     if (partitions == MR_E(NOT_FOUND))
         return look_missing(topics, name, err);
-    if (partitions <= 0)
+    if (partitions <= 0 || (topic == NULL && is_being_made(topics, name)))
         return LOOKUP_WAIT;
     if (topic == NULL && topics->count == TOPICS_MAX) {
         (void)mr_fail(err, MR_E(FULL), MR_REJECT, "Topic %s is one too many for this gateway",
