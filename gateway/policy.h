@@ -64,7 +64,8 @@ enum method {
 /* name: the SHA-256 of an API key in hex, a user, an access key id, the name in a certificate. */
 struct credential {
     const char *name;
-    const char *secret; /* crypt(3) hash of the password; secret access key */
+    const char *secret;           /* crypt(3) hash of the password; secret access key */
+    struct mr_sigv4_key *signing; /* what the secret access key became last */
     struct entry *entry;
 };
 

@@ -230,6 +230,8 @@ take_access_key(struct policy *policy, json_t *object, struct entry *entry, stru
     if (length < SECRET_BYTES_MIN || length > MR_SIGV4_SECRET_MAX)
         return INVALID(err, "the secret of %s must have %d to %d characters", key.name,
                        SECRET_BYTES_MIN, MR_SIGV4_SECRET_MAX);
+    key.signing = mr_arena_alloc(&policy->arena, sizeof(*key.signing));
+    *key.signing = (struct mr_sigv4_key){ 0 };
     return add(policy, METHOD_SIGV4, &key, err);
 }
 

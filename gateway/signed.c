@@ -326,7 +326,7 @@ check(const struct policy *policy, struct mr_http_request *http, struct signatur
     if (key == NULL)
         return shown_bad(ret, REFUSED_ACCESS_KEY,
                          "The security token included in the request is invalid.");
-    mr_sigv4_signature(&request, key->secret, hex);
+    mr_sigv4_signature(&request, key->secret, key->signing, hex);
     if (CRYPTO_memcmp(hex, signature->hex, MR_SHA256_HEX) != 0)
         return shown_bad(ret, REFUSED_SIGNATURE,
                          "The request signature we calculated does not match the signature you "

@@ -150,8 +150,23 @@ scope_of(const struct mr_sigv4_request *request)
                      request->service);
 }
 
+static void
+find_key(const struct mr_sigv4_request *request, const char *secret, const char *scope,
+         struct mr_sigv4_key *kept, unsigned char ret_key[KEY_BYTES])
+{
+    if (kept != NULL && strcmp(kept->scope, scope) == 0) {
+        memcpy(ret_key, kept->bytes, KEY_BYTES);
+        return;
+    }
+    derive_key(secret, mr_slice(request->time, DATE_LENGTH), request, ret_key);
+    if (kept != NULL && strlen(scope) <= MR_SIGV4_SCOPE_MAX) {
+        memcpy(kept->scope, scope, strlen(scope) + 1);
+        memcpy(kept->bytes, ret_key, KEY_BYTES);
+    }
+}
+
 void
-mr_sigv4_signature(struct mr_sigv4_request *request, const char *secret,
+mr_sigv4_signature(struct mr_sigv4_request *request, const char *secret, struct mr_sigv4_key *kept,
                    char ret_hex[MR_SHA256_HEX + 1])
 {
     MR_ASSERT(strlen(request->time) == MR_SIGV4_TIME);
@@ -165,7 +180,7 @@ mr_sigv4_signature(struct mr_sigv4_request *request, const char *secret,
     char *to_sign = mr_printf("AWS4-HMAC-SHA256\n%s\n%s\n%s", request->time, scope, hash);
 
     unsigned char key[KEY_BYTES], digest[KEY_BYTES];
-    derive_key(secret, mr_slice(request->time, DATE_LENGTH), request, key);
+    find_key(request, secret, scope, kept, key);
     hmac(key, sizeof(key), mr_slice_text(to_sign), digest);
     mr_hex(digest, sizeof(digest), ret_hex);
 }
@@ -175,7 +190,7 @@ mr_sigv4_sign(struct mr_sigv4_request *request, const char *key_id, const char *
               struct mr_buf *ret_authorization)
 {
     char signature[MR_SHA256_HEX + 1];
-    mr_sigv4_signature(request, secret, signature);
+    mr_sigv4_signature(request, secret, NULL, signature);
     MR_CLEANUP(mr_freep) char *scope = scope_of(request);
     mr_buf_printf(ret_authorization, "AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=", key_id,
                   scope);

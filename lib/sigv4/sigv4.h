@@ -15,6 +15,7 @@ enum {
     MR_SIGV4_NAME_MAX = 63, /* of a header */
     MR_SIGV4_TIME = 16,
     MR_SIGV4_SECRET_MAX = 255,
+    MR_SIGV4_SCOPE_MAX = 127,       /* of a key that is kept */
     MR_SIGV4_BYTES_MAX = 64 * 1024, /* path, query and headers together */
     MR_SHA256_HEX = 64,
 };
@@ -39,9 +40,15 @@ struct mr_sigv4_request {
 void mr_sigv4_time(int64_t wall_us, char ret_time[MR_SIGV4_TIME + 1]);
 void mr_sigv4_header(struct mr_sigv4_request *request, const char *name, const char *value);
 void mr_sigv4_fini(struct mr_sigv4_request *request); /* the headers; also for MR_CLEANUP */
-/* Sorts the headers. */
+/* What a secret became for a day, region and service; all zero at first, one for each secret. */
+struct mr_sigv4_key {
+    char scope[MR_SIGV4_SCOPE_MAX + 1];
+    unsigned char bytes[32];
+};
+/* Sorts the headers. kept saves four of five HMACs when the scope is the last one's; may be NULL.
+ */
 void mr_sigv4_signature(struct mr_sigv4_request *request, const char *secret,
-                        char ret_hex[MR_SHA256_HEX + 1]);
+                        struct mr_sigv4_key *kept, char ret_hex[MR_SHA256_HEX + 1]);
 /* Appends the value of the Authorization header. */
 void mr_sigv4_sign(struct mr_sigv4_request *request, const char *key_id, const char *secret,
                    struct mr_buf *ret_authorization);

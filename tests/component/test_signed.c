@@ -216,6 +216,27 @@ a_signature_is_good_for_five_minutes(void **state)
     close_signed(&guarded);
 }
 
+static void
+the_key_that_is_kept_is_of_its_day_and_service(void **state)
+{
+    (void)state;
+    static const char *const services[] = { "kinesis", "kinesis", "execute-api", "kinesis" };
+    struct guarded guarded;
+    struct trip trip = plain;
+    trip.body = ONE;
+    open_signed(&guarded);
+    for (int day = 0; day < 2; day++) {
+        for (size_t i = 0; i < MR_COUNT(services); i++) {
+            trip.service = services[i];
+            assert_int_equal(go(&guarded, &trip, NULL), 200);
+        }
+        mr_clock_crank(86400 * 1000);
+    }
+    trip.secret = SECRET "x";
+    assert_int_equal(go(&guarded, &trip, NULL), 401);
+    close_signed(&guarded);
+}
+
 #define SCOPE "AKIDEXAMPLE/20270115/eu-west-1/kinesis/aws4_request"
 #define HEX   "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define AWS   "Authorization: AWS4-HMAC-SHA256 "
@@ -329,6 +350,7 @@ signed_tests(void)
         cmocka_unit_test(paths_and_queries_are_signed_as_aws_spells_them),
         cmocka_unit_test(what_was_changed_on_the_way_is_refused),
         cmocka_unit_test(a_signature_is_good_for_five_minutes),
+        cmocka_unit_test(the_key_that_is_kept_is_of_its_day_and_service),
         cmocka_unit_test(what_is_malformed_is_named_as_kinesis_does),
         cmocka_unit_test(without_keys_signatures_say_nothing),
         cmocka_unit_test(a_secret_may_stand_in_a_file_of_its_own),
