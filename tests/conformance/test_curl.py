@@ -2,11 +2,13 @@
 
 import base64
 import json
+import subprocess
 import zlib
 
 import pyarrow
 import pytest
 
+import door
 from door import SOURCE, event_id, run
 
 JSON = "application/vnd.kafka.json.v2+json"
@@ -155,6 +157,27 @@ def test_idempotency_key(broker, gateway, tenant):
     assert len(stands) == 2
     assert len({event_id(record) for record in stands.values()}) == 2
     assert len({partition for partition, _ in stands}) == 1
+
+
+def test_certificates(broker, tenant, tmp_path):
+    """Who knows the authority and shows a certificate of it may post; others get no answer."""
+    made = door.Certificates(tmp_path / "tls")
+    pem, key = made.make("gateway", "127.0.0.1")
+    own_pem, own_key = made.make("client", "someone")
+    gateway = door.Gateway(tmp_path, broker, "--tls-cert", pem, "--tls-key", key,
+                           "--tls-client-ca", made.ca)
+    try:
+        url = f"https://{gateway.address}/topics/{tenant}.pin"
+        shown = ["--cacert", made.ca, "--cert", own_pem, "--key", own_key]
+        for version in "--tls-max=1.2", "--tlsv1.3":
+            words = version.split("=")
+            curl(url, *shown, *words, "--data-binary", "@-", data=envelope(PIN))
+        for refused in shown[:2], shown[2:], [*shown, "--tls-max", "1.1"]:
+            done = subprocess.run(["curl", "-sS", *refused, "-d", "x", url], capture_output=True)
+            assert done.returncode != 0 and not done.stdout, done
+        assert [record.value for record in broker.records(f"{tenant}.pin").values()] == [PIN, PIN]
+    finally:
+        assert gateway.stop() == 0
 
 
 def test_kcat_reads_what_was_posted(broker, gateway, tenant):
