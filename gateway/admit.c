@@ -155,7 +155,7 @@ produce_event(struct post *post, struct event *event, struct stamp *stamp)
     if (identity == NULL)
         stamp_id(stamp, "", 0, &nameless, unique);
     else if (partition < 0)
-        partition = stamp_partition(stamp, &identity->name, identity->id, event->topic->partitions);
+        partition = stamp_partition(stamp, &identity->name, identity->id, event->topic->spread);
     if (partition < 0 && post->dialect->place != NULL)
         partition = post->dialect->place(event);
     uint64_t value_hash = identity != NULL ? identity->value_hash
@@ -209,6 +209,17 @@ judge(struct post *post)
     return false;
 }
 
+/* Of each topic's partitions, how many count? */
+static bool
+know_spread(struct post *post)
+{
+    bool is_known = true;
+    for (size_t i = 0; i < post->count; i++)
+        if (i == 0 || post->events[i].topic != post->events[i - 1].topic)
+            is_known = topics_know_spread(post->admit->topics, post->events[i].topic) && is_known;
+    return is_known;
+}
+
 /* False: it waits for what is in flight. */
 static bool
 produce(struct post *post)
@@ -228,6 +239,8 @@ produce(struct post *post)
                        });
     if ((post->is_named || key.data != NULL) && !post->is_identified)
         identities_give(post, &stamp);
+    if (post->is_identified && !know_spread(post))
+        return false;
     if (post->is_identified && identities_wait(post, post->admit->receipts, &reused))
         return false;
     if (post->is_identified && reused == SIZE_MAX)
@@ -311,7 +324,8 @@ proceed(struct post *post)
     if (found == LOOKUP_READY && mr_now_ms() < post->deadline_ms)
         return false;
     if (found == LOOKUP_READY)
-        refuse(post, FAULT_DOWN, "the same events are still on their way to Kafka; try again");
+        refuse(post, FAULT_DOWN,
+               "the same events are still on their way to Kafka, or it does not answer; try again");
     else
         refuse(post, fault_of(found, &err), "%s", err.text);
     return true;

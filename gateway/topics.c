@@ -5,6 +5,7 @@
 #include "gateway/topics.h"
 
 #include "clock/clock.h"
+#include "gateway/spread.h"
 #include "log/log.h"
 
 #include <dirent.h>
@@ -44,6 +45,12 @@ struct making {
     size_t count;
     bool is_done;
     int64_t done_ms;
+};
+
+struct spreading {
+    struct errand errand;
+    struct topic *topic;
+    int present, found;
 };
 
 struct topics {
@@ -91,6 +98,45 @@ run_making(struct mr_job *job, struct mr_err *err)
     (void)mr_bus_topics(making->errand.bus, &making->list, &making->count, LOOK_TIMEOUT_MS,
                         &unknown);
     return 0;
+}
+
+static int
+run_spreading(struct mr_job *job, struct mr_err *err)
+{
+    struct spreading *spreading = (struct spreading *)job;
+    return spread_recorded(spreading->errand.bus, spreading->topic->name, spreading->present,
+                           &spreading->found, MAKE_TIMEOUT_MS, err);
+}
+
+static void
+finish_spreading(struct errand *errand)
+{
+    struct spreading *spreading = (struct spreading *)errand;
+    struct topic *topic = spreading->topic;
+    topic->is_spread_asked = false;
+    if (errand->job.result == 0)
+        topic->spread = spreading->found;
+    else
+        mr_log_err(MR_LOG_WARN, "spread-not-known", &errand->job.err, " topic=%s", topic->name);
+    free(spreading);
+}
+
+bool
+topics_know_spread(struct topics *topics, struct topic *topic)
+{
+    struct mr_err unknown = { 0 };
+    if (topic->spread > 0 || topic->is_spread_asked)
+        return topic->spread > 0;
+    struct spreading *spreading = mr_alloc(sizeof(*spreading));
+    *spreading =
+        (struct spreading){ .errand = { .job.run = run_spreading, .finish = finish_spreading },
+                            .topic = topic,
+                            .present = topic->partitions };
+    topic->is_spread_asked =
+        errands_submit(topics->options.errands, &spreading->errand, &unknown) == 0;
+    if (!topic->is_spread_asked)
+        free(spreading);
+    return false;
 }
 
 /* ---- open, step ---- */
@@ -168,8 +214,10 @@ static void
 note_id(struct topic *topic, const uint8_t id[MR_TOPIC_ID_BYTES])
 {
     static const uint8_t none[MR_TOPIC_ID_BYTES];
-    if (memcmp(topic->id, none, sizeof(none)) != 0 && memcmp(topic->id, id, sizeof(none)) != 0)
+    if (memcmp(topic->id, none, sizeof(none)) != 0 && memcmp(topic->id, id, sizeof(none)) != 0) {
         topic->incarnation++;
+        topic->spread = 0;
+    }
     memcpy(topic->id, id, sizeof(topic->id));
 }
 

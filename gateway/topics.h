@@ -20,6 +20,8 @@ struct topics;
 struct topic {
     char name[MR_BUS_TOPIC_MAX + 1];
     int partitions;
+    int spread; /* over so many of them records with an id are spread (LAW 6); 0: not known */
+    bool is_spread_asked;
     uint8_t id[MR_TOPIC_ID_BYTES]; /* zero: not listed yet */
     uint32_t incarnation;          /* changes when it is made anew under its name */
     struct mr_cell *in, *good;
@@ -49,6 +51,8 @@ enum lookup {
 /* Topics live as long as `topics`. */
 enum lookup topics_look(struct topics *topics, const char *name, struct topic **ret,
                         struct mr_err *err);
+/* Asks for topic->spread when it is not known. False: ask again soon. */
+bool topics_know_spread(struct topics *topics, struct topic *topic);
 bool topics_kind_known(const struct topics *topics, const char *kind);
 /* The known ones, as "geo, pin, user". */
 void topics_kinds(const struct topics *topics, struct mr_buf *ret_text);

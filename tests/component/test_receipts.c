@@ -250,6 +250,64 @@ a_topic_made_anew_knows_nothing_of_the_old(void **state)
 }
 
 static void
+record_spread(struct gate *gate, const char *note)
+{
+    struct mr_err err = { 0 };
+    struct mr_reader *reader = NULL;
+    const struct mr_reader_options options = { .group = "millrace-spread",
+                                               .queue_bytes_max = 1 << 16 };
+    const struct mr_part part = { .topic = T };
+    const struct mr_position position = { .note = note };
+    assert_int_equal(mr_reader_open(gate->bus, &options, &reader, &err), 0);
+    assert_int_equal(mr_reader_assign(reader, &part, 1, &err), 0);
+    assert_int_equal(mr_reader_commit(reader, &position, 1, 1000, &err), 0);
+    mr_reader_close(reader);
+}
+
+/* The topic had one partition when the first event with an id came, and has three by now. */
+static void
+partitions_that_came_later_do_not_move_an_event(void **state)
+{
+    (void)state;
+    struct gate gate;
+    struct answer answer;
+    struct stored stored;
+    gate_open(&gate, &three);
+    record_spread(&gate, "partitions=1");
+    post(&gate, OWN "?id=n", "", "[{\"n\":1},{\"n\":2},{\"n\":3},{\"n\":4},{\"n\":5},{\"n\":6}]",
+         &answer);
+    assert_int_equal(answer.status, 200);
+    answer_fini(&answer);
+    stored_read(&gate, T, &stored);
+    assert_int_equal(stored.count, 6);
+    for (size_t i = 0; i < stored.count; i++)
+        assert_int_equal(stored.partitions[i], 0);
+    stored_fini(&stored);
+    gate_close(&gate);
+}
+
+static void
+the_count_of_partitions_is_recorded_with_the_first_event(void **state)
+{
+    (void)state;
+    struct gate gate;
+    struct answer answer;
+    struct mr_err err = { 0 };
+    struct mr_offsets at = { .topic = T };
+    gate_open(&gate, &three);
+    post(&gate, OWN, "", "{\"n\":1}", &answer);
+    answer_fini(&answer);
+    assert_int_equal(mr_bus_offsets(gate.bus, "millrace-spread", &at, 1, 1000, &err), 0);
+    assert_int_equal(at.committed, MR_NO_OFFSET); /* without an id it does not matter */
+    post(&gate, OWN, KEY, "{\"n\":1}", &answer);
+    assert_int_equal(answer.status, 200);
+    answer_fini(&answer);
+    assert_int_equal(mr_bus_offsets(gate.bus, "millrace-spread", &at, 1, 1000, &err), 0);
+    assert_string_equal(at.note, "partitions=3");
+    gate_close(&gate);
+}
+
+static void
 the_least_used_receipt_goes_first(void **state)
 {
     (void)state;
@@ -289,6 +347,8 @@ main(void)
         cmocka_unit_test(beyond_the_window_it_is_the_same_event),
         cmocka_unit_test(on_another_gateway_it_is_the_same_event),
         cmocka_unit_test(a_topic_made_anew_knows_nothing_of_the_old),
+        cmocka_unit_test(partitions_that_came_later_do_not_move_an_event),
+        cmocka_unit_test(the_count_of_partitions_is_recorded_with_the_first_event),
         cmocka_unit_test(the_least_used_receipt_goes_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
