@@ -111,7 +111,8 @@ def test_answers_are_as_documented(door):
     assert requests.post(f"{door}/consumers/readers", json=name, timeout=20).status_code in (200, 409)
     checks = ("not_a_server_error,status_code_conformance,content_type_conformance,"
               "response_schema_conformance")
-    command = [pathlib.Path(sys.executable).parent / "st", "run", f"{door}/openapi.json", "--url", door,
+    command = [pathlib.Path(sys.executable).parent / "st",
+               "--config-file", HERE / "schemathesis.toml", "run", f"{door}/openapi.json", "--url", door,
                "--checks", checks, "--phases", "examples,coverage,fuzzing", "--max-examples", "5",
                "--seed", "1", "--continue-on-failure", "--warnings", "off", "--no-color",
                "--generation-database", "none"]
