@@ -403,6 +403,20 @@ record_that_the_topic_does_not_take_leaves_the_stream_open(void **state)
     gate_close(&gate);
 }
 
+static bool
+is_idle(void *self)
+{
+    struct gate *gate = self;
+    struct mr_buf status;
+    mr_buf_init(&status, 1 << 16);
+    door_status(gate->door, &status);
+    bool is_waiting =
+        strstr(status.data, "\"requests_waiting\":0,\"in_flight_bytes\":0,") == NULL ||
+        strstr(status.data, "\"connections\":0") == NULL;
+    mr_buf_fini(&status);
+    return !is_waiting;
+}
+
 static void
 what_all_streams_hold_is_bounded(void **state)
 {
@@ -429,21 +443,8 @@ what_all_streams_hold_is_bounded(void **state)
     assert_int_equal(answer.status, 200);
     answer_fini(&answer);
     client_close(&first);
+    gate_await(&gate, is_idle, &gate);
     gate_close(&gate);
-}
-
-static bool
-is_idle(void *self)
-{
-    struct gate *gate = self;
-    struct mr_buf status;
-    mr_buf_init(&status, 1 << 16);
-    door_status(gate->door, &status);
-    bool is_waiting =
-        strstr(status.data, "\"requests_waiting\":0,\"in_flight_bytes\":0,") == NULL ||
-        strstr(status.data, "\"connections\":0") == NULL;
-    mr_buf_fini(&status);
-    return !is_waiting;
 }
 
 static void
