@@ -67,6 +67,18 @@ class Still:
 def still(tmp_path_factory):
     folder = tmp_path_factory.mktemp("up")
     up = pipeline.Up(folder, "--store", f"file:{folder}/store")
+    try:
+        play(up)
+        env = up.env()
+    finally:
+        ended = up.stop()
+    assert ended == 0
+    left = Still(folder, env)
+    yield left
+    left.kafka("stop")
+
+
+def play(up):
     emissions = pipeline.made_up(COUNT)
     for tenant in PLAIN:
         up.play(emissions, tenant)
@@ -75,11 +87,6 @@ def still(tmp_path_factory):
         up.await_done(tenant, {kind: COUNT for kind in expected.KINDS})
     up.await_done("odd", {"pin": 11})
     pipeline.until(lambda: not lags(up), lambda: f"all is committed, but {lags(up)}")
-    env = up.env()
-    assert up.stop() == 0
-    left = Still(folder, env)
-    yield left
-    left.kafka("stop")
 
 
 def lags(up):
