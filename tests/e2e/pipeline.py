@@ -6,6 +6,7 @@ import os
 import shlex
 import signal
 import subprocess
+import threading
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -125,11 +126,25 @@ class Up:
         assert process.returncode == 0, f"millrace {words}: {process.returncode} {out} {err}"
         return out
 
-    def start_emulate(self, emissions, tenant):
+    def start_emulate(self, emissions, tenant, go_on=None):
+        """With an event go_on the second half is posted when it is set."""
         path = self.folder / f"{tenant}.ndjson"
-        path.write_text("".join(json.dumps(emission) + "\n" for emission in emissions))
+        lines = [json.dumps(emission) + "\n" for emission in emissions]
+        if go_on is None:
+            path.write_text("".join(lines))
+        else:
+            os.mkfifo(path)
+            threading.Thread(target=self.feed, args=(path, lines, go_on), daemon=True).start()
         return self.start_millrace("emulate", "--fast", "--data", path, "--count", len(emissions),
                                    tenant=tenant)
+
+    @staticmethod
+    def feed(path, lines, go_on):
+        with path.open("w") as pipe:
+            pipe.writelines(lines[:len(lines) // 2])
+            pipe.flush()
+            go_on.wait(120)
+            pipe.writelines(lines[len(lines) // 2:])
 
     def play(self, emissions, tenant):
         process = self.start_emulate(emissions, tenant)

@@ -3,6 +3,7 @@ as if nothing had happened.  Small objects and commits, so that a kill meets man
 
 import os
 import signal
+import threading
 
 import pytest
 
@@ -33,10 +34,12 @@ def emissions():
 @pytest.mark.parametrize("name", (*pipeline.SERVICES, "kafka"))
 def test_kill_in_mid_run_changes_nothing(up, emissions, name):
     tenant, pid = f"killed-{name}", up.pid(name)
-    producer = up.start_emulate(emissions, tenant)
+    rest = threading.Event()
+    producer = up.start_emulate(emissions, tenant, rest)
     pipeline.until(lambda: sum(line["in"] for line in up.totals(tenant).values()) >= BEFORE,
                    "events flow")
     assert producer.poll() is None, "the posts were over before the kill"
+    rest.set()
     os.kill(pid, signal.SIGKILL)
     pipeline.until(lambda: up.pid(name) not in (0, pid) and pipeline.is_alive(up.pid(name)),
                    f"{name} is replaced", 20 if name == "kafka" else 3)
