@@ -202,7 +202,8 @@ judge(struct post *post)
     (void)snprintf(text, sizeof(text),
                    "%zu of %zu events break the contract of their kind, so nothing was stored; "
                    "event %zu: %s",
-                   failed, post->count, post->index + first, post->events[first].text);
+                   failed, post->count, post->index + post->events[first].place,
+                   post->events[first].text);
     leave(post);
     reply_fault_more(post->admit->options.replies, post->request, post->dialect, FAULT_CONTRACT,
                      text, mr_buf_slice(&list));
@@ -251,7 +252,7 @@ produce(struct post *post)
         refuse(post, FAULT_REUSED,
                "event %zu has the id (Idempotency-Key and place, or its own) of an event that was "
                "stored with another value; nothing was stored, give it a new id",
-               post->index + reused);
+               post->index + post->events[reused].place);
         return true;
     }
     for (size_t i = 0; i < post->count; i++) {
@@ -417,8 +418,11 @@ post_add(struct post *post, const char *topic)
         post->events = events;
         post->room = room;
     }
+    size_t place = post->count;
     struct event *event = &post->events[post->count++];
-    *event = (struct event){ .post = post, .name = topic, .partition = -1, .offset = -1 };
+    *event = (struct event){
+        .post = post, .place = place, .name = topic, .partition = -1, .offset = -1
+    };
     return event;
 }
 

@@ -41,6 +41,7 @@ struct identity {
 
 struct event {
     struct post *post;
+    size_t place;          /* in the post: its own number, unless the dialect passed over some */
     const char *name;      /* of its topic, in the request's memory */
     struct topic *topic;   /* set by admit */
     struct mr_slice key;   /* data NULL: none */

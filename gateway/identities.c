@@ -22,7 +22,8 @@ identities_give(struct post *post, const struct stamp *stamp)
         if (event->identity == NULL)
             event_name(event, mr_slice(NULL, 0), mr_slice(NULL, 0));
         struct identity *identity = event->identity;
-        stamp_id(stamp, event->name, post->index + (uint32_t)i, &identity->name, identity->id);
+        stamp_id(stamp, event->name, post->index + (uint32_t)event->place, &identity->name,
+                 identity->id);
         identity->value_hash = mr_hash64(event->value.data, event->value.size, 0);
     }
 }

@@ -197,6 +197,7 @@ v3_take_record(struct post *post, struct mr_slice json)
     struct event *event = post_add(post, receipts->topic);
     MR_ASSERT(event != NULL);
     record->event = post->count - 1;
+    event->place = receipts->count - 1;
     event->key = record->key;
     event->value = record->value;
     event->partition = record->partition;

@@ -167,7 +167,8 @@ strict_judge_post(struct strict *strict, struct post *post, struct mr_buf *ret_l
         event->text = mr_arena_copy(post->arena, verdict->reason, strlen(verdict->reason));
         if (failed++ >= STRICT_SHOWN_MAX)
             continue;
-        mr_buf_printf(ret_list, "%s{\"index\":%zu", failed > 1 ? "," : "", post->index + i);
+        mr_buf_printf(ret_list, "%s{\"index\":%zu", failed > 1 ? "," : "",
+                      post->index + event->place);
         put_member(ret_list, "field", verdict->field);
         put_member(ret_list, "rule", verdict->rule);
         put_member(ret_list, "value", verdict->value);

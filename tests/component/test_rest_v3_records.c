@@ -59,6 +59,34 @@ number(const json_t *list, size_t i, const char *field)
     return json_integer_value(json_object_get(json_array_get(list, i), field));
 }
 
+/* LAW 3: an id under an Idempotency-Key goes by the place in the request, bad records included. */
+static void
+record_keeps_its_id_when_one_before_it_is_mended(void **state)
+{
+    static const char *const bodies[] = { "{\"value\":{}}" VALUE,
+                                          "{\"value\":{\"type\":\"JSON\",\"data\":1}}" VALUE };
+    (void)state;
+    struct gate gate;
+    struct stored stored;
+    gate_open(&gate, &(struct gate_wish){ .topic = T });
+    for (size_t i = 0; i < MR_COUNT(bodies); i++) {
+        struct answer answer;
+        gate_call(&gate, "POST", RECORDS, JSON "Idempotency-Key: k\r\n", mr_slice_text(bodies[i]),
+                  &answer);
+        json_t *list = split(&answer);
+        assert_int_equal(json_array_size(list), 2);
+        assert_int_equal(number(list, 0, "error_code"), i == 0 ? 400 : 200);
+        assert_int_equal(number(list, 1, "error_code"), 200);
+        assert_int_equal(number(list, 1, "offset"), 0);
+        json_decref(list);
+        answer_fini(&answer);
+    }
+    stored_read(&gate, T, &stored);
+    assert_int_equal(stored.count, 2);
+    stored_fini(&stored);
+    gate_close(&gate);
+}
+
 static void
 record_is_answered_as_published(void **state)
 {
@@ -447,6 +475,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(record_is_answered_as_published),
+        cmocka_unit_test(record_keeps_its_id_when_one_before_it_is_mended),
         cmocka_unit_test(types_are_stored_as_what_they_mean),
         cmocka_unit_test(stream_is_answered_in_order),
         cmocka_unit_test(bad_record_of_a_stream_has_its_own_answer_and_the_others_go_on),
