@@ -1,8 +1,8 @@
 /*
  * barrier: when can events be seen in SQL (LAW 26)? For the places where a request's events stand:
  *
- *   1. the validator's committed offsets pass them; then the ends of T.valid are taken
- *   2. the cleaner's committed offsets reach those; then the ends of T.clean and T.dead are taken
+ *   1. the validator's committed offsets pass them; then the high watermarks of T.valid are taken
+ *   2. the cleaner's committed offsets reach those; then those of T.clean and T.dead are taken
  *   3. the query service's positions reach both
  *
  * What was asked before a run of a topic's barriers began is served by that run, all together; what

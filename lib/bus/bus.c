@@ -132,6 +132,15 @@ mr_bus_offsets(struct mr_bus *bus, const char *group, struct mr_offsets *offsets
 }
 
 int
+mr_bus_high_watermarks(struct mr_bus *bus, struct mr_offsets *offsets, size_t count, int timeout_ms,
+                       struct mr_err *err)
+{
+    if (count == 0)
+        return 0;
+    return bus->driver->high_watermarks(bus, offsets, count, timeout_ms, err);
+}
+
+int
 mr_bus_offset_at(struct mr_bus *bus, struct mr_offsets *offsets, int64_t time_ms,
                  int64_t *ret_offset, int timeout_ms, struct mr_err *err)
 {

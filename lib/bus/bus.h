@@ -120,12 +120,17 @@ struct mr_offsets {
     int32_t partition; /* in */
     int64_t log_start; /* out: first offset still there */
     int64_t end;       /* out: behind the last committed record (last stable offset) */
+    int64_t high;      /* out of mr_bus_high_watermarks: behind the last record, committed or not */
     int64_t committed; /* out: of the group; MR_NO_OFFSET: none, or no group asked for */
     char note[MR_POSITION_NOTE_MAX]; /* out: what was committed with it */
 };
 /* Fills the out fields; group may be NULL. An unknown topic or partition: NOT_FOUND. Any thread. */
 int mr_bus_offsets(struct mr_bus *bus, const char *group, struct mr_offsets *offsets, size_t count,
                    int timeout_ms, struct mr_err *err);
+/* Fills high and nothing else: what is written is below it, also where the end still waits for the
+ * marker of a transaction that is already committed. Errors as above. Any thread. */
+int mr_bus_high_watermarks(struct mr_bus *bus, struct mr_offsets *offsets, size_t count,
+                           int timeout_ms, struct mr_err *err);
 /* The first offset whose record is of time_ms (UTC) or later; the end when there is none. Fills log
  * start and end too. Any thread. */
 int mr_bus_offset_at(struct mr_bus *bus, struct mr_offsets *offsets, int64_t time_ms,

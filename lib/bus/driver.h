@@ -27,6 +27,8 @@ struct mr_bus_driver {
                     struct mr_description *ret, int timeout_ms, struct mr_err *err);
     int (*offsets)(struct mr_bus *bus, const char *group, struct mr_offsets *offsets, size_t count,
                    int timeout_ms, struct mr_err *err);
+    int (*high_watermarks)(struct mr_bus *bus, struct mr_offsets *offsets, size_t count,
+                           int timeout_ms, struct mr_err *err);
     int (*offset_at)(struct mr_bus *bus, struct mr_offsets *offsets, int64_t time_ms,
                      int64_t *ret_offset, int timeout_ms, struct mr_err *err);
     int (*reader_open)(struct mr_bus *bus, const struct mr_reader_options *options,

@@ -303,6 +303,7 @@ close_bus(struct mr_bus *handle)
         kafka_client_fini(&bus->askers[i].client);
         free(bus->askers[i].group);
     }
+    kafka_client_fini(&bus->seer);
     kafka_client_fini(&bus->client);
     (void)pthread_mutex_destroy(&bus->lock);
     kafka_config_fini(&bus->config);
@@ -321,6 +322,7 @@ const struct mr_bus_driver kafka_bus_driver = {
     .settings = kafka_settings,
     .describe = kafka_describe_parts,
     .offsets = kafka_offsets,
+    .high_watermarks = kafka_high_watermarks,
     .offset_at = kafka_offset_at,
     .reader_open = kafka_reader_open,
     .writer_open = kafka_writer_open,

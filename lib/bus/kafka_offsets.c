@@ -7,7 +7,8 @@
  * sanitizer shows it) when metadata comes or the time is up while they are asked, and which crash
  * in a client without group when a coordinator has moved. Committed offsets can then be asked only
  * in the name of the group: a reader asks for its own, and each other group that was ever asked for
- * has a client, which never joins.
+ * has a client, which never joins. Likewise the end of what is not committed is told only to a
+ * client that reads it: one more, the seer.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,7 @@ struct question {
     size_t count;
     uint8_t (*ids)[MR_TOPIC_ID_BYTES]; /* where topic ids go; or NULL */
     int64_t time_ms, *ret_at;          /* where the first offset of that time goes; or NULL */
+    bool is_high;                      /* high watermarks and nothing else */
 };
 
 /* ---- topics ---- */
@@ -138,22 +140,20 @@ check_answer(const struct question *question, const rd_kafka_topic_partition_t *
 }
 
 /* The protocol knows the start and the end as the times -2 and -1; in a client that reads what is
- * committed the end is the last stable offset. */
+ * committed the end is the last stable offset, in another the high watermark. */
 static int
-ask_times(const struct question *question, int64_t time, int timeout_ms,
+ask_times(const struct question *question, struct kafka_client *asker, int64_t time, int timeout_ms,
           rd_kafka_topic_partition_list_t **ret, struct mr_err *err)
 {
     MR_CLEANUP(kafka_list_freep)
     rd_kafka_topic_partition_list_t *list = new_list(question, time);
-    rd_kafka_resp_err_t code =
-        rd_kafka_offsets_for_times(question->bus->client.rk, list, timeout_ms);
-    kafka_client_listen(&question->bus->client);
+    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(asker->rk, list, timeout_ms);
+    kafka_client_listen(asker);
     /* The broker has just said that they are there: their leaders are what is not known. */
     if (code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION)
         code = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return kafka_fail(err, &question->bus->client, code, "offsets of %zu partitions",
-                          question->count);
+        return kafka_fail(err, asker, code, "offsets of %zu partitions", question->count);
     for (int i = 0; i < list->cnt; i++)
         if (check_answer(question, &list->elems[i], err) < 0)
             return err->code;
@@ -166,8 +166,9 @@ ask_range(const struct question *question, int timeout_ms, struct mr_err *err)
 {
     MR_CLEANUP(kafka_list_freep) rd_kafka_topic_partition_list_t *starts = NULL;
     MR_CLEANUP(kafka_list_freep) rd_kafka_topic_partition_list_t *ends = NULL;
-    if (ask_times(question, RD_KAFKA_OFFSET_SPEC_EARLIEST, timeout_ms, &starts, err) < 0 ||
-        ask_times(question, RD_KAFKA_OFFSET_SPEC_LATEST, timeout_ms, &ends, err) < 0)
+    struct kafka_client *asker = &question->bus->client;
+    if (ask_times(question, asker, RD_KAFKA_OFFSET_SPEC_EARLIEST, timeout_ms, &starts, err) < 0 ||
+        ask_times(question, asker, RD_KAFKA_OFFSET_SPEC_LATEST, timeout_ms, &ends, err) < 0)
         return err->code;
     for (size_t i = 0; i < question->count; i++) {
         question->offsets[i].log_start = starts->elems[i].offset;
@@ -181,10 +182,46 @@ ask_at(const struct question *question, int timeout_ms, struct mr_err *err)
 {
     MR_CLEANUP(kafka_list_freep) rd_kafka_topic_partition_list_t *found = NULL;
     MR_ASSERT(question->count == 1);
-    if (ask_times(question, question->time_ms, timeout_ms, &found, err) < 0)
+    if (ask_times(question, &question->bus->client, question->time_ms, timeout_ms, &found, err) < 0)
         return err->code;
     int64_t at = found->elems[0].offset, end = question->offsets[0].end;
     *question->ret_at = at >= 0 && at < end ? at : end;
+    return 0;
+}
+
+/* ---- clients that only ask ---- */
+
+static int
+open_asker(struct kafka_bus *bus, struct kafka_client *client, const struct kafka_option *options,
+           struct mr_err *err)
+{
+    kafka_client_init(client, bus, bus);
+    if (kafka_client_open(client, KAFKA_ADMIN, rd_kafka_conf_new(), options, err) < 0) {
+        kafka_client_fini(client);
+        return err->code;
+    }
+    (void)rd_kafka_poll_set_consumer(client->rk);
+    return 0;
+}
+
+static int
+ask_high(const struct question *question, int timeout_ms, struct mr_err *err)
+{
+    struct kafka_bus *bus = question->bus;
+    const struct kafka_option options[] = { { "group.id", bus->client_id },
+                                            { "session.timeout.ms", "6000" },
+                                            { "isolation.level", "read_uncommitted" },
+                                            { NULL, NULL } };
+    MR_CLEANUP(kafka_list_freep) rd_kafka_topic_partition_list_t *ends = NULL;
+    MR_ASSERT(pthread_mutex_lock(&bus->lock) == 0);
+    int opened = bus->seer.rk != NULL ? 0 : open_asker(bus, &bus->seer, options, err);
+    MR_ASSERT(pthread_mutex_unlock(&bus->lock) == 0);
+    if (opened < 0 ||
+        ask_times(question, &bus->seer, RD_KAFKA_OFFSET_SPEC_LATEST, timeout_ms, &ends, err) < 0)
+        return err->code;
+    kafka_client_well(&bus->seer);
+    for (size_t i = 0; i < question->count; i++)
+        question->offsets[i].high = ends->elems[i].offset;
     return 0;
 }
 
@@ -208,12 +245,8 @@ find_asker(struct kafka_bus *bus, const char *group, struct kafka_client **ret, 
                        "offsets of more than %d groups were asked for, last of %s",
                        KAFKA_ASKERS_MAX, group);
     struct kafka_asker *asker = &bus->askers[bus->askers_count];
-    kafka_client_init(&asker->client, bus, bus);
-    if (kafka_client_open(&asker->client, KAFKA_ADMIN, rd_kafka_conf_new(), options, err) < 0) {
-        kafka_client_fini(&asker->client);
+    if (open_asker(bus, &asker->client, options, err) < 0)
         return err->code;
-    }
-    (void)rd_kafka_poll_set_consumer(asker->client.rk);
     asker->group = mr_strdup(group);
     bus->askers_count++;
     *ret = &asker->client;
@@ -278,8 +311,11 @@ static int
 ask_once(const struct question *question, int64_t deadline_ms, struct mr_err *err)
 {
     int most_ms = (int)mr_left_ms(deadline_ms, INT32_MAX);
-    if (ask_topics(question, most_ms, err) < 0 ||
-        ask_range(question, (int)mr_left_ms(deadline_ms, most_ms), err) < 0)
+    if (ask_topics(question, most_ms, err) < 0)
+        return err->code;
+    if (question->is_high)
+        return ask_high(question, (int)mr_left_ms(deadline_ms, most_ms), err);
+    if (ask_range(question, (int)mr_left_ms(deadline_ms, most_ms), err) < 0)
         return err->code;
     for (size_t i = 0; i < question->count; i++) {
         question->offsets[i].committed = MR_NO_OFFSET;
@@ -313,6 +349,16 @@ kafka_offsets(struct mr_bus *handle, const char *group, struct mr_offsets *offse
 {
     const struct question question = {
         .bus = (struct kafka_bus *)handle, .group = group, .offsets = offsets, .count = count
+    };
+    return ask_until(&question, timeout_ms, err);
+}
+
+int
+kafka_high_watermarks(struct mr_bus *handle, struct mr_offsets *offsets, size_t count,
+                      int timeout_ms, struct mr_err *err)
+{
+    const struct question question = {
+        .bus = (struct kafka_bus *)handle, .offsets = offsets, .count = count, .is_high = true
     };
     return ask_until(&question, timeout_ms, err);
 }

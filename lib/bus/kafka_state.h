@@ -36,8 +36,9 @@ struct kafka_bus {
     char *bootstrap, *client_id;
     struct kafka_config config;
     struct kafka_client client; /* asks questions */
+    struct kafka_client seer;   /* sees what is not committed; open once it was needed */
     char *cluster_id;
-    pthread_mutex_t lock; /* over the list of askers */
+    pthread_mutex_t lock; /* over opening the seer, and the list of askers */
     struct kafka_asker askers[KAFKA_ASKERS_MAX];
     size_t askers_count;
 };
@@ -94,6 +95,8 @@ int kafka_describe_parts(struct mr_bus *bus, const char *topic, struct mr_arena 
 /* kafka_offsets.c */
 int kafka_offsets(struct mr_bus *bus, const char *group, struct mr_offsets *offsets, size_t count,
                   int timeout_ms, struct mr_err *err);
+int kafka_high_watermarks(struct mr_bus *bus, struct mr_offsets *offsets, size_t count,
+                          int timeout_ms, struct mr_err *err);
 /* member: a reader's client, which asks for its own group. */
 int kafka_reader_offsets(struct kafka_bus *bus, struct kafka_client *member,
                          struct mr_offsets *offsets, size_t count, int timeout_ms,

@@ -194,17 +194,25 @@ mr_bus_memory_trim(struct mr_bus *handle, const char *name, int32_t partition, i
     topic->logs[partition].start = offset;
 }
 
-/* Committed offsets of a deleted topic go with it, as they do on a broker. */
+/* Of one group, or of all: offsets of a deleted topic go with it, as they do on a broker. */
 void
-memory_forget_offsets(struct memory_bus *bus, const struct topic *topic)
+memory_forget_offsets(struct memory_bus *bus, const char *group, const struct topic *topic)
 {
     struct committed **place = &bus->committed;
     while (*place != NULL) {
-        if ((*place)->topic == topic)
+        if ((*place)->topic == topic && (group == NULL || strcmp((*place)->group, group) == 0))
             *place = (*place)->next;
         else
             place = &(*place)->next;
     }
+}
+
+void
+mr_bus_memory_forget(struct mr_bus *handle, const char *group, const char *name)
+{
+    struct memory_bus *bus = (struct memory_bus *)handle;
+    MEMORY_LOCKED(bus);
+    memory_forget_offsets(bus, group, memory_topic(bus, name));
 }
 
 void
@@ -217,7 +225,7 @@ mr_bus_memory_recreate(struct mr_bus *handle, const char *name)
     free_logs(topic);
     topic->logs = mr_alloc((size_t)topic->pub.partitions * sizeof(*topic->logs));
     mr_random(topic->pub.id, sizeof(topic->pub.id));
-    memory_forget_offsets(bus, topic);
+    memory_forget_offsets(bus, NULL, topic);
     memory_group_topic_changed(bus, topic);
 }
 
@@ -280,12 +288,23 @@ memory_commit_offset(struct memory_bus *bus, const char *group, const struct slo
 }
 
 static int
-offsets_of(struct memory_bus *bus, const char *group, struct mr_offsets *one, struct mr_err *err)
+find_part(struct memory_bus *bus, const struct mr_offsets *one, struct topic **ret,
+          struct mr_err *err)
 {
     struct topic *topic = memory_topic(bus, one->topic);
     if (topic == NULL || one->partition < 0 || one->partition >= topic->pub.partitions)
         return mr_fail(err, MR_E(NOT_FOUND), MR_REJECT, "there is no partition %d of topic %s",
                        (int)one->partition, one->topic);
+    *ret = topic;
+    return 0;
+}
+
+static int
+offsets_of(struct memory_bus *bus, const char *group, struct mr_offsets *one, struct mr_err *err)
+{
+    struct topic *topic = NULL;
+    if (find_part(bus, one, &topic, err) < 0)
+        return err->code;
     struct log *log = &topic->logs[one->partition];
     const struct committed *committed =
         group != NULL ? find_committed(bus, group, topic, one->partition) : NULL;
@@ -308,6 +327,24 @@ offsets(struct mr_bus *handle, const char *group, struct mr_offsets *all, size_t
     for (size_t i = 0; i < count; i++)
         if (offsets_of(bus, group, &all[i], err) < 0)
             return err->code;
+    return 0;
+}
+
+static int
+high_watermarks(struct mr_bus *handle, struct mr_offsets *all, size_t count, int timeout_ms,
+                struct mr_err *err)
+{
+    (void)timeout_ms;
+    struct memory_bus *bus = (struct memory_bus *)handle;
+    MEMORY_LOCKED(bus);
+    if (memory_fault(bus, "offsets", err) < 0)
+        return err->code;
+    for (size_t i = 0; i < count; i++) {
+        struct topic *topic = NULL;
+        if (find_part(bus, &all[i], &topic, err) < 0)
+            return err->code;
+        all[i].high = topic->logs[all[i].partition].count;
+    }
     return 0;
 }
 
@@ -373,6 +410,7 @@ static const struct mr_bus_driver driver = {
     .settings = memory_settings,
     .describe = memory_describe,
     .offsets = offsets,
+    .high_watermarks = high_watermarks,
     .offset_at = offset_at,
     .reader_open = memory_reader_open,
     .writer_open = memory_writer_open,

@@ -18,6 +18,8 @@ void mr_bus_memory_fault(struct mr_bus *bus, const char *call, unsigned skip, un
                          const struct mr_err *err);
 /* While true, mr_writer_poll serves no delivery reports: the broker takes its time. */
 void mr_bus_memory_hold(struct mr_bus *bus, bool hold);
+/* Forgets what the group has committed for the topic, as a broker does after offsets.retention. */
+void mr_bus_memory_forget(struct mr_bus *bus, const char *group, const char *topic);
 /* Deletes records below offset (retention), or deletes and re-creates the topic with a new id. */
 void mr_bus_memory_trim(struct mr_bus *bus, const char *topic, int32_t partition, int64_t offset);
 void mr_bus_memory_recreate(struct mr_bus *bus, const char *topic);

@@ -31,7 +31,7 @@ memory_remove(struct mr_bus *handle, const char *name, int timeout_ms, struct mr
     *place = topic->next;
     topic->next = bus->gone;
     bus->gone = topic;
-    memory_forget_offsets(bus, topic);
+    memory_forget_offsets(bus, NULL, topic);
     memory_group_topic_changed(bus, topic);
     return 0;
 }

@@ -170,7 +170,7 @@ int memory_part_offsets(struct memory_bus *bus, const char *group, struct mr_par
 bool memory_wait(struct memory_bus *bus, int64_t deadline_ms);
 int64_t memory_deadline(int timeout_ms);
 
-void memory_forget_offsets(struct memory_bus *bus, const struct topic *topic);
+void memory_forget_offsets(struct memory_bus *bus, const char *group, const struct topic *topic);
 
 /* memory_describe.c */
 int memory_remove(struct mr_bus *bus, const char *topic, int timeout_ms, struct mr_err *err);

@@ -202,6 +202,41 @@ at_the_deadline_the_receipts_are_told_and_no_guess(void **state)
     close_mill(&mill);
 }
 
+/* The markers of a transaction reach its partitions one after the other: the validator's offset can
+ * be there before its records are. */
+static void
+records_whose_marker_is_not_there_yet_are_waited_for(void **state)
+{
+    (void)state;
+    struct mill mill;
+    struct answer answer;
+    struct mr_err err = { 0 };
+    struct mr_writer *writer = NULL;
+    const struct mr_writer_options options = { .transactional_id = "mill.validator.one",
+                                               .queue_bytes_max = 1 << 20 };
+    const struct mr_message message = { .topic = T ".valid", .value = MR_SLICE("v") };
+    open_mill(&mill);
+    assert_int_equal(mr_writer_open(mill.gate.bus, &options, &writer, &err), 0);
+    assert_int_equal(mr_writer_begin(writer, &err), 0);
+    assert_int_equal(mr_writer_produce(writer, &message, &err), 0);
+    commit(&mill, "mill.validator", T, 2);
+    mill.is_cleaned = true; /* whoever asks the query service too early is told so by it */
+    int fd = gate_send(&mill.gate, "POST", WAIT "&timeout_ms=500", "", MR_SLICE("{\"n\":1}"));
+    receive(&mill, fd, &answer);
+    assert_int_equal(answer.status, 504); /* the cleaner has not seen it */
+    answer_fini(&answer);
+    fd = gate_send(&mill.gate, "POST", WAIT, "", MR_SLICE("{\"n\":1}"));
+    assert_int_equal(mr_writer_commit(writer, NULL, NULL, 0, 1000, &err), 0);
+    mr_writer_close(writer);
+    clean(&mill);
+    commit(&mill, "mill.cleaner", T ".valid", 2); /* behind the marker */
+    mill.clean_next = mill.dead_next = 1;
+    receive(&mill, fd, &answer);
+    assert_int_equal(answer.status, 200);
+    answer_fini(&answer);
+    close_mill(&mill);
+}
+
 static void
 what_cannot_be_waited_for_is_refused(void **state)
 {
@@ -239,6 +274,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answer_is_given_behind_all_three),
         cmocka_unit_test(at_the_deadline_the_receipts_are_told_and_no_guess),
+        cmocka_unit_test(records_whose_marker_is_not_there_yet_are_waited_for),
         cmocka_unit_test(what_cannot_be_waited_for_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -202,8 +202,40 @@ offset_of_a_time_is_the_first_record_from_then_on(void **state)
     assert_int_equal(mr_bus_offset_at(bus, &nowhere, 0, &offset, WAIT_MS, &err), MR_E(NOT_FOUND));
 }
 
+static int64_t
+high_of(struct mr_bus *bus, const char *topic)
+{
+    struct mr_offsets offsets = { .topic = topic };
+    TOOL_OK(mr_bus_high_watermarks(bus, &offsets, 1, WAIT_MS, &oops));
+    return offsets.high;
+}
+
+static void
+high_watermark_lies_behind_what_is_not_committed_yet(void **state)
+{
+    struct mr_bus *bus = *state;
+    const char *topic = tool_topic(bus, 1, NULL);
+    struct mr_offsets nowhere = { .topic = topic, .partition = 7 };
+    struct mr_err err = { 0 };
+    MR_CLEANUP(mr_writer_closep) struct mr_writer *writer = tool_writer(bus, tool_name("txn"));
+    assert_int_equal(high_of(bus, topic), 0);
+    TOOL_OK(mr_writer_begin(writer, &oops));
+    tool_put(writer, topic, 0, "open");
+    TOOL_OK(mr_writer_flush(writer, WAIT_MS, &oops));
+    assert_int_equal(high_of(bus, topic), 1);
+    assert_int_equal(tool_offsets(bus, NULL, topic, 0).end, 0);
+    TOOL_OK(mr_writer_commit(writer, NULL, NULL, 0, WAIT_MS, &oops));
+    struct member member;
+    member_open_at(&member, bus, topic, 0, 0);
+    member_wait_end(&member, 0, 2);
+    member_close(&member);
+    assert_int_equal(high_of(bus, topic), 2); /* behind the marker */
+    assert_int_equal(mr_bus_high_watermarks(bus, &nowhere, 1, WAIT_MS, &err), MR_E(NOT_FOUND));
+}
+
 const struct CMUnitTest bus_topics[] = {
     cmocka_unit_test(offset_of_a_time_is_the_first_record_from_then_on),
+    cmocka_unit_test(high_watermark_lies_behind_what_is_not_committed_yet),
     cmocka_unit_test(settings_tell_their_values_and_where_they_come_from),
     cmocka_unit_test(settings_of_what_does_not_exist_are_not_found),
     cmocka_unit_test(description_names_brokers_leaders_and_replicas),
