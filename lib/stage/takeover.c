@@ -2,9 +2,10 @@
  * Taking over partitions: where each one starts (LAW 11), which of them must wait because an output
  * cannot be seen (LAW 13), and giving them back.
  *
- * The danger is silence: offsets that have expired look like offsets that never were. So a group
- * without any offset may start at 0 only when its outputs hold nothing of it; everything else ends
- * the process with the range that it would have to skip or to repeat. That can be told apart only
+ * The danger is silence: offsets that have expired look like offsets that never were, and they
+ * expire topic by topic. So a topic of which the group holds no offset starts at 0 only when its
+ * outputs hold nothing of the stage; everything else ends the process with the range that it would
+ * have to skip or to repeat. That can be told apart only
  * because a partition flows no sooner than its start is committed: outputs of ours, be they
  * aborted, mean that the group has had offsets.
  */
@@ -48,31 +49,22 @@ name_part(struct mr_stage *stage, struct slot *slot, const struct mr_part *part,
 
 /* ---- has this group ever committed, has it ever written? ---- */
 
-/* Does the group hold an offset for any partition of any topic of its input role? */
+/* Does the group hold an offset for any partition of the topic? */
 static int
-group_has_offsets(struct mr_stage *stage, bool *ret, struct mr_err *err)
+group_has_begun(struct mr_stage *stage, const char *topic, bool *ret, struct mr_err *err)
 {
-    MR_CLEANUP(mr_freep) struct mr_topic *topics = NULL;
-    size_t count = 0, parts = 0;
-
-    if (mr_bus_topics(stage->options.bus, &topics, &count, ASK_MS_MAX, err) != 0)
-        return err->code;
-    for (size_t i = 0; i < count; i++)
-        parts += (size_t)topics[i].partitions;
-    MR_CLEANUP(mr_freep) struct mr_offsets *offsets = mr_alloc((parts + 1) * sizeof(*offsets));
-    parts = 0;
-    for (size_t i = 0; i < count; i++) {
-        struct mr_topic_name name;
-        if (!mr_topic_parse(topics[i].name, &name) || name.role != stage->options.input)
-            continue;
-        for (int32_t p = 0; p < topics[i].partitions; p++)
-            offsets[parts++] = (struct mr_offsets){ .topic = topics[i].name, .partition = p };
-    }
-    if (mr_bus_offsets(stage->options.bus, stage->group, offsets, parts, ASK_MS_MAX, err) != 0)
+    int partitions = mr_writer_partitions(stage->writer, topic, ASK_MS_MAX, err);
+    if (partitions < 0)
+        return partitions;
+    MR_CLEANUP(mr_freep) struct mr_offsets *at = mr_alloc((size_t)partitions * sizeof(*at));
+    for (int32_t p = 0; p < partitions; p++)
+        at[p] = (struct mr_offsets){ .topic = topic, .partition = p };
+    if (mr_bus_offsets(stage->options.bus, stage->group, at, (size_t)partitions, ASK_MS_MAX, err) !=
+        0)
         return err->code;
     *ret = false;
-    for (size_t i = 0; i < parts; i++)
-        *ret = *ret || offsets[i].committed != MR_NO_OFFSET;
+    for (int32_t p = 0; p < partitions; p++)
+        *ret = *ret || at[p].committed != MR_NO_OFFSET;
     return 0;
 }
 
@@ -139,7 +131,8 @@ topic_has_ours(struct mr_stage *stage, const char *topic, enum mr_topic_role rol
     return 0;
 }
 
-/* The group is asked again when there are outputs: another member may have begun meanwhile. */
+/* Of a topic that the group has not begun. It is asked again when there are outputs: another member
+ * may have begun meanwhile. */
 static int
 check_outputs(struct mr_stage *stage, const struct mr_stage_part *part, struct mr_err *err)
 {
@@ -148,14 +141,14 @@ check_outputs(struct mr_stage *stage, const struct mr_stage_part *part, struct m
         const char *topic = output_topic(part, role);
         bool has = false, begun = false;
         if (topic_has_ours(stage, topic, role, &has, err) != 0 ||
-            (has && group_has_offsets(stage, &begun, err) != 0))
+            (has && group_has_begun(stage, part->part.topic, &begun, err) != 0))
             return err->code;
         if (has && !begun)
             return mr_fail(err, MR_E(IDENTITY), MR_FATAL,
-                           "group %s has no offsets, but %s holds its outputs: starting at 0 "
-                           "would repeat %s [0, %lld) of part %d; restore the group's offsets or "
-                           "delete the outputs",
-                           stage->group, topic, part->part.topic, (long long)part->part.end,
+                           "group %s has no offsets of topic %s, but %s holds its outputs: "
+                           "starting at 0 would repeat [0, %lld) of part %d; restore the group's "
+                           "offsets or delete the outputs",
+                           stage->group, part->part.topic, topic, (long long)part->part.end,
                            (int)part->part.partition);
     }
     return 0;
@@ -172,17 +165,19 @@ is_first_of_topic(const struct mr_stage *stage, const struct slot *slot)
     return at == slot;
 }
 
+/* One that was added to a topic that the group has begun is new; else the topic must be. */
 static int
-start_unborn(struct mr_stage *stage, struct slot *slot, bool group_is_new, struct mr_err *err)
+start_unborn(struct mr_stage *stage, struct slot *slot, struct mr_err *err)
 {
     const struct mr_part *part = &slot->pub.part;
+    bool begun = false;
     if (part->log_start > 0)
         return mr_fail(err, MR_E(IDENTITY), MR_FATAL,
                        "topic %s part %d: no committed offset, and [0, %lld) is gone from the log; "
                        "adopt the present start only if that range may be left out",
                        part->topic, (int)part->partition, (long long)part->log_start);
-    if (group_is_new && is_first_of_topic(stage, slot) &&
-        check_outputs(stage, &slot->pub, err) != 0)
+    if (is_first_of_topic(stage, slot) && (group_has_begun(stage, part->topic, &begun, err) != 0 ||
+                                           (!begun && check_outputs(stage, &slot->pub, err) != 0)))
         return err->code;
     slot->unborn = true;
     slot->committed = slot->next = 0;
@@ -213,18 +208,10 @@ start_known(struct slot *slot, struct mr_err *err)
 static int
 choose_starts(struct mr_stage *stage, struct mr_err *err)
 {
-    bool asked = false, has_offsets = false;
     for (size_t i = 0; i < stage->slots_count; i++) {
         struct slot *slot = &stage->slots[i];
-        if (slot->pub.part.committed != MR_NO_OFFSET) {
-            if (start_known(slot, err) != 0)
-                return err->code;
-            continue;
-        }
-        if (!asked && group_has_offsets(stage, &has_offsets, err) != 0)
-            return err->code;
-        asked = true;
-        if (start_unborn(stage, slot, !has_offsets, err) != 0)
+        bool is_known = slot->pub.part.committed != MR_NO_OFFSET;
+        if ((is_known ? start_known(slot, err) : start_unborn(stage, slot, err)) != 0)
             return err->code;
     }
     return 0;

@@ -137,7 +137,31 @@ offsets_that_were_lost_end_the_process_instead_of_doubling(void **state)
     mill->pipeline = "forgotten";
     mill_start(mill);
     assert_int_equal(step_until_fatal(mill, &err), MR_E(IDENTITY));
-    assert_non_null(strstr(err.text, "would repeat t.pin [0,"));
+    assert_non_null(strstr(err.text, "would repeat [0,"));
+}
+
+/* As after a topic that was not subscribed to for a week, while the group went on with others. */
+static void
+offsets_of_one_topic_that_were_lost_end_the_process_too(void **state)
+{
+    struct mill *mill = *state;
+    struct mr_err err = { 0 };
+    const struct mr_topic_spec others[] = { { "u.pin.dead", 1, 1, NULL },
+                                            { "u.pin.valid", 1, 1, NULL },
+                                            { "u.pin", 1, 1, NULL } };
+    mill_topics(mill, 0);
+    assert_int_equal(mr_bus_create(mill->bus, others, MR_COUNT(others), 1000, &err), 0);
+    mill_start(mill);
+    post_pins(mill, 10);
+    mill_run(mill, 10);
+    mill_stop(mill);
+    struct mr_offsets other = { .topic = "u.pin" };
+    assert_int_equal(mr_bus_offsets(mill->bus, MILL_GROUP, &other, 1, 1000, &err), 0);
+    assert_int_equal(other.committed, 0);
+    mr_bus_memory_forget(mill->bus, MILL_GROUP, MILL_RAW);
+    mill_start(mill);
+    assert_int_equal(step_until_fatal(mill, &err), MR_E(IDENTITY));
+    assert_non_null(strstr(err.text, "no offsets of topic t.pin"));
 }
 
 static void
@@ -448,6 +472,8 @@ main(void)
         cmocka_unit_test_setup_teardown(a_rebalance_in_the_middle_doubles_nothing, mill_open,
                                         mill_close),
         cmocka_unit_test_setup_teardown(a_crash_at_any_step_loses_nothing, mill_open, mill_close),
+        cmocka_unit_test_setup_teardown(offsets_of_one_topic_that_were_lost_end_the_process_too,
+                                        mill_open, mill_close),
         cmocka_unit_test_setup_teardown(offsets_that_were_lost_end_the_process_instead_of_doubling,
                                         mill_open, mill_close),
         cmocka_unit_test_setup_teardown(
