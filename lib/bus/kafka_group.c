@@ -78,6 +78,13 @@ kafka_group_conf(rd_kafka_conf_t *conf)
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
 }
 
+/* A revocation was told, or will be, and librdkafka waits for its answer. */
+static bool
+is_unanswered(const struct kafka_reader *reader)
+{
+    return reader->going && reader->offer == NULL;
+}
+
 /* ---- telling ---- */
 
 static void
@@ -198,7 +205,7 @@ kafka_group_release(struct mr_reader *handle, struct mr_err *err)
     drop_metadata(reader);
     /* An offer that waits behind this was answered already, and there is nothing to answer when
      * the caller gives up what nobody asked back. */
-    if (reader->offer == NULL && (reader->going || !reader->subscribed))
+    if (is_unanswered(reader) || (reader->offer == NULL && !reader->subscribed))
         (void)rd_kafka_assign(reader->client.rk, NULL);
     else
         assign_nothing(reader->client.rk);
@@ -207,11 +214,15 @@ kafka_group_release(struct mr_reader *handle, struct mr_err *err)
     return 0;
 }
 
+/* A rebalance that was not seen yet is answered by the callback while the consumer closes. A second
+ * answer could find the group gone, and librdkafka 2.8.0 would wait for ever for what becomes of
+ * it. */
 void
 kafka_group_close(struct kafka_reader *reader)
 {
     reader->closing = true;
-    (void)rd_kafka_assign(reader->client.rk, NULL);
+    if (is_unanswered(reader))
+        (void)rd_kafka_assign(reader->client.rk, NULL);
     (void)rd_kafka_consumer_close(reader->client.rk);
     kafka_list_freep(&reader->offer);
     drop_metadata(reader);
