@@ -77,41 +77,8 @@ class S3:
         self.tool("stop")
 
 
-class Up:
-    """tools/up --idle, running."""
-
-    def __init__(self, folder, *options, s3=None, env=None):
-        self.folder, self.s3 = folder, s3
-        self.vars = os.environ | QUICK | (KEYS if s3 else {}) | (env or {})
-        folder.mkdir(exist_ok=True)
-        self.out = folder / "up.out"
-        words = [SOURCE / "tools/up", "--idle", "--dir", folder, *options,
-                 *(s3.up_options() if s3 else ())]
-        with self.out.open("w") as out:
-            self.process = subprocess.Popen(words, stdout=out, stderr=out, env=self.vars)
-        until(lambda: self.process.poll() is not None or "Ctrl-C ends it all" in self.said(),
-              "tools/up is ready", 90)
-        assert self.process.poll() is None, self.said()
-
-    def said(self):
-        return self.out.read_text()
-
-    def env(self):
-        """up.env, as a shell reads it."""
-        text = (self.folder / "up.env").read_text()
-        return dict(word.split("=", 1) for word in shlex.split(text))
-
-    def pid(self, name):
-        return int(self.env()[f"PID_{name.upper()}"])
-
-    def pids(self):
-        return [int(value) for name, value in self.env().items() if name.startswith("PID_")]
-
-    def stop(self):
-        """The exit code after SIGTERM."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
+class Millrace:
+    """What looks at a running one, whoever runs it and says its folder, s3, vars and env()."""
 
     # ---- through the command line tool ----
 
@@ -252,6 +219,43 @@ class Up:
             db.execute("SET TimeZone='UTC'")
             rows = db.execute(f"SELECT * FROM delta_scan('{root}/tables/{tenant}_{kind}_table')")
             return rows.to_arrow_table().to_pylist()
+
+
+class Up(Millrace):
+    """tools/up --idle, running."""
+
+    def __init__(self, folder, *options, s3=None, env=None):
+        self.folder, self.s3 = folder, s3
+        self.vars = os.environ | QUICK | (KEYS if s3 else {}) | (env or {})
+        folder.mkdir(exist_ok=True)
+        self.out = folder / "up.out"
+        words = [SOURCE / "tools/up", "--idle", "--dir", folder, *options,
+                 *(s3.up_options() if s3 else ())]
+        with self.out.open("w") as out:
+            self.process = subprocess.Popen(words, stdout=out, stderr=out, env=self.vars)
+        until(lambda: self.process.poll() is not None or "Ctrl-C ends it all" in self.said(),
+              "tools/up is ready", 90)
+        assert self.process.poll() is None, self.said()
+
+    def said(self):
+        return self.out.read_text()
+
+    def env(self):
+        """up.env, as a shell reads it."""
+        text = (self.folder / "up.env").read_text()
+        return dict(word.split("=", 1) for word in shlex.split(text))
+
+    def pid(self, name):
+        return int(self.env()[f"PID_{name.upper()}"])
+
+    def pids(self):
+        return [int(value) for name, value in self.env().items() if name.startswith("PID_")]
+
+    def stop(self):
+        """The exit code after SIGTERM."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
 
 
 # ---- what must hold, whatever was posted and whatever happened meanwhile ----

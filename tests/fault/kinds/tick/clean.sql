@@ -1,0 +1,1 @@
+SELECT ind, token FROM tick
