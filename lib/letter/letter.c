@@ -1,6 +1,7 @@
 /*
  * The columns in their order, and how each is filled from the message. A field that the message
- * lacks is NULL; an original that is a tombstone is NULL, an empty one is empty.
+ * lacks is NULL; an original that is a tombstone is NULL, an empty one is empty. Of a mark only
+ * what it marks and what became of it is filled.
  */
 #include "letter/letter.h"
 
@@ -22,8 +23,16 @@ static struct mr_field fields[] = {
     { "contract_version", MR_TYPE_INTEGER, false },
     { "received_at", MR_TYPE_TIMESTAMP, false },
     { "dead_at", MR_TYPE_TIMESTAMP, false },
-    { "traceparent", MR_TYPE_STRING, false }, /* last: older tables lack it */
+    { "traceparent", MR_TYPE_STRING,
+      false }, /* from here on younger ones: older tables lack them */
+    { "attempts", MR_TYPE_INTEGER, false },
+    { "first_dead_at", MR_TYPE_TIMESTAMP, false },
+    { "replayed_partition", MR_TYPE_INTEGER, false },
+    { "replayed_offset", MR_TYPE_LONG, false },
+    { "replayed_at", MR_TYPE_TIMESTAMP, false },
 };
+/* Columns, by number; the other ones follow each other. */
+enum { EVENT_ID, KIND, STAGE, CODE, TOPIC = 9, ATTEMPTS = 16, REPLAYED_PARTITION = 18 };
 
 const struct mr_schema *
 mr_letter_schema(void)
@@ -67,17 +76,22 @@ code_name(Millrace__V1__DeadCode code)
     return value != NULL ? value->name : "UNKNOWN";
 }
 
-int
-mr_letter_decode(struct mr_slice packed, struct mr_columns *to, struct mr_err *err)
+static void
+put_origin(struct mr_columns *to, size_t *column, const Millrace__V1__Origin *origin)
 {
-    Millrace__V1__DeadLetter *letter =
-        millrace__v1__dead_letter__unpack(NULL, packed.size, packed.data);
-    if (letter == NULL)
-        return mr_fail(err, MR_E(CORRUPT), MR_FATAL, "%zu bytes are no dead letter", packed.size);
-    size_t column = 0;
-    put_event_id(to, &column, letter->provenance);
-    put_text(to, &column, letter->kind);
-    put_text(to, &column, letter->stage);
+    if (origin != NULL) {
+        put_text(to, column, origin->topic);
+        mr_columns_int(to, (*column)++, origin->partition);
+        mr_columns_int(to, (*column)++, origin->offset);
+    } else {
+        *column += 3;
+    }
+}
+
+static void
+put_letter(struct mr_columns *to, const Millrace__V1__DeadLetter *letter)
+{
+    size_t column = CODE;
     put_text(to, &column, code_name(letter->code));
     put_text(to, &column, letter->field);
     put_text(to, &column, letter->rule);
@@ -87,20 +101,48 @@ mr_letter_decode(struct mr_slice packed, struct mr_columns *to, struct mr_err *e
         mr_columns_null(to, column++);
     else
         mr_columns_text(to, column++, mr_slice(letter->original.data, letter->original.len));
-    if (letter->origin != NULL) {
-        put_text(to, &column, letter->origin->topic);
-        mr_columns_int(to, column++, letter->origin->partition);
-        mr_columns_int(to, column++, letter->origin->offset);
-    } else {
-        column += 3;
-    }
+    MR_ASSERT(column == TOPIC);
+    put_origin(to, &column, letter->origin);
     mr_columns_int(to, column++, letter->contract_version);
     if (letter->provenance != NULL)
         mr_columns_int(to, column, letter->provenance->received_us);
     column++;
     mr_columns_int(to, column++, letter->dead_us);
     put_trace(to, &column, letter->provenance);
+    MR_ASSERT(column == ATTEMPTS);
+    if (letter->attempts > 0) {
+        mr_columns_int(to, column++, letter->attempts);
+        mr_columns_int(to, column++, letter->first_dead_us);
+    }
+}
+
+static void
+put_mark(struct mr_columns *to, const Millrace__V1__DeadLetter *mark)
+{
+    size_t column = TOPIC;
+    put_origin(to, &column, mark->origin);
+    column = REPLAYED_PARTITION;
+    mr_columns_int(to, column++, mark->replayed_as->partition);
+    mr_columns_int(to, column++, mark->replayed_as->offset);
+    mr_columns_int(to, column++, mark->replayed_us);
     MR_ASSERT(column == MR_COUNT(fields));
+}
+
+int
+mr_letter_decode(struct mr_slice packed, struct mr_columns *to, struct mr_err *err)
+{
+    Millrace__V1__DeadLetter *letter =
+        millrace__v1__dead_letter__unpack(NULL, packed.size, packed.data);
+    if (letter == NULL)
+        return mr_fail(err, MR_E(CORRUPT), MR_FATAL, "%zu bytes are no dead letter", packed.size);
+    size_t column = EVENT_ID;
+    put_event_id(to, &column, letter->provenance);
+    put_text(to, &column, letter->kind);
+    put_text(to, &column, letter->stage);
+    if (letter->replayed_as != NULL)
+        put_mark(to, letter);
+    else
+        put_letter(to, letter);
     mr_columns_end_row(to);
     millrace__v1__dead_letter__free_unpacked(letter, NULL);
     return 0;

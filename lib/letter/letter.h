@@ -1,6 +1,10 @@
 /*
  * letter: dead letters as rows, for the table `<tenant>_dead_table` and its live tail.
  *
+ * A replay leaves a mark behind its letter, on the same partition: a row whose columns replayed_*
+ * are set and whose code is NULL. It names the letter by the origin that both have, and is no dead
+ * letter: whoever counts or shows letters leaves it out.
+ *
  * Threads: any; the schema is constant.
  */
 #ifndef MR_LETTER_H
@@ -11,9 +15,11 @@
 
 /* event_id kind stage code field rule value reason string, original binary, topic string, partition
  * integer, offset long, contract_version integer, received_at dead_at timestamp,
- * traceparent string. */
+ * traceparent string, attempts integer, first_dead_at timestamp, replayed_partition integer,
+ * replayed_offset long, replayed_at timestamp. */
 const struct mr_schema *mr_letter_schema(void);
-/* Appends one packed millrace.v1.DeadLetter as a row. CORRUPT: it is none (nothing is appended). */
+/* Appends one packed millrace.v1.DeadLetter as a row, a mark too. CORRUPT: it is none (nothing is
+ * appended). */
 int mr_letter_decode(struct mr_slice packed, struct mr_columns *to, struct mr_err *err);
 
 #endif

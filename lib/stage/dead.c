@@ -33,6 +33,12 @@ mr_stage_emit_dead(struct mr_stage *stage, struct mr_stage_part *part, const str
     letter.contract_version = dead->contract_version;
     letter.dead_us = mr_wall_us();
     letter.tombstone = dead->original.data == NULL;
+    letter.attempts = 1;
+    letter.first_dead_us = letter.dead_us;
+    if (dead->provenance != NULL && dead->provenance->deaths > 0) {
+        letter.attempts += dead->provenance->deaths;
+        letter.first_dead_us = dead->provenance->first_dead_us;
+    }
     if (dead->is_cut && letter.original.len > ORIGINAL_CUT_BYTES) {
         (void)EVP_Digest(dead->original.data, dead->original.size, sha256, NULL, EVP_sha256(),
                          NULL);

@@ -131,11 +131,13 @@ measure(struct archive *archive)
 }
 
 /* Up to where a partition is done: behind the markers at its end too, which are no lag (LAW 12).
- * Not before its table knows of it, which the next start would take for a table that was lost. */
+ * Not before its table or an object knows of it, which the next start would take for one that was
+ * lost. */
 static int64_t
 done(const struct part *part)
 {
-    bool is_through = part->target != NULL && part->durable > 0 && part->at_end && part->held == 0;
+    bool is_known = part->target != NULL ? part->durable > 0 : part->object >= 0;
+    bool is_through = is_known && part->at_end && part->held == 0;
     return is_through && part->end > part->durable ? part->end : part->durable;
 }
 

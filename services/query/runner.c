@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "clock/clock.h"
+#include "letter/letter.h"
 #include "query.h"
 
 enum { JOBS_PER_PROCESS = 100, LOOK_MS = 50, STALL_S = 5 };
@@ -96,7 +97,8 @@ describe_table(struct mr_buf *json, const struct job_table *table)
     mr_buf_json(json, mr_slice_text(table->name));
     mr_buf_text(json, ",\"alias\":");
     mr_buf_json(json, mr_slice_text(table->alias != NULL ? table->alias : ""));
-    mr_buf_printf(json, ",\"key\":%d,\"columns\":[", table->key);
+    mr_buf_printf(json, ",\"key\":%d,\"is_dead\":%s,\"columns\":[", table->key,
+                  table->schema == mr_letter_schema() ? "true" : "false");
     for (size_t i = 0; i < table->schema->count; i++) {
         const struct mr_field *field = &table->schema->fields[i];
         bool is_new = old->count == 0 || mr_schema_find(old, field->name) < 0;

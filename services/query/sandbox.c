@@ -265,6 +265,15 @@ create_view(struct room *room, const char *name, const struct mr_buf *body, stru
     return mr_sql_execute(room->sql, text.data, err);
 }
 
+/* Of the dead letters the rows are letters and marks of replays; what is asked are the letters,
+ * each with what its mark says. */
+static const char marked_from[] = "WITH every AS NOT MATERIALIZED (";
+static const char marked_to[] =
+    ") SELECT l.* REPLACE (m.replayed_partition AS replayed_partition, m.replayed_offset AS "
+    "replayed_offset, m.replayed_at AS replayed_at) FROM every AS l LEFT JOIN every AS m ON "
+    "m.replayed_at IS NOT NULL AND m.topic = l.topic AND m.partition = l.partition AND "
+    "m.\"offset\" = l.\"offset\" WHERE l.replayed_at IS NULL";
+
 static int
 open_table(struct room *room, json_t *table, struct mr_err *err)
 {
@@ -274,18 +283,21 @@ open_table(struct room *room, json_t *table, struct mr_err *err)
     const char *alias = json_string_value(json_object_get(table, "alias"));
     bool has_files = json_array_size(json_object_get(table, "files")) > 0;
     bool has_tail = json_array_size(json_object_get(table, "tail")) > 0 || !has_files;
+    bool is_dead = json_is_true(json_object_get(table, "is_dead"));
     MR_CLEANUP(mr_freep) char *relation = mr_printf("tail of %s", name);
     MR_CLEANUP(mr_buf_fini) struct mr_buf body;
     mr_buf_init(&body, VIEW_BYTES_MAX);
 
     if (has_tail && bind_tail(room, table, &schema, relation, err) != 0)
         return err->code;
+    mr_buf_text(&body, is_dead ? marked_from : "");
     if (has_files)
         put_snapshot(&body, table, &schema);
     if (has_files && has_tail)
         mr_buf_text(&body, " UNION ALL ");
     if (has_tail)
         put_tail(&body, table, &schema, relation);
+    mr_buf_text(&body, is_dead ? marked_to : "");
     if (create_view(room, name, &body, err) != 0)
         return err->code;
     return alias[0] != '\0' ? create_view(room, alias, &body, err) : 0;

@@ -1,8 +1,8 @@
 /*
  * One raw record: read its provenance, ask the window, ask the contract, emit.
  *
- * Only ids that a client chose (Idempotency-Key, explicit id) can come twice, so only they enter
- * the window; ids that the gateway or an origin made are unique by construction (LAW 3).
+ * Only ids that a client chose (Idempotency-Key, explicit id) and replays can come twice, so only
+ * they enter the window; ids that the gateway or an origin made are unique by construction (LAW 3).
  */
 #include "validate.h"
 
@@ -250,10 +250,12 @@ identify(struct validator *v, struct judged *j)
     return record->header.data == NULL;
 }
 
+/* Can this id come twice? A replay's may, whoever made the event's: a second one is a repeat of the
+ * first (LAW 24). */
 static bool
-has_chosen_id(const struct judged *j)
+can_repeat(const struct judged *j)
 {
-    return j->provenance->idempotency_hash.len > 0;
+    return j->provenance->idempotency_hash.len > 0 || j->provenance->replay_of != NULL;
 }
 
 static int
@@ -282,7 +284,7 @@ judge(struct validator *v, const struct mr_record *record, struct mr_err *err)
     if (!identify(v, &j))
         return die(v, &j, MILLRACE__V1__DEAD_CODE__BAD_HEADER,
                    "the header \"millrace\" is not a Provenance of version 1; leave it out", err);
-    if (!has_chosen_id(&j))
+    if (!can_repeat(&j))
         return judge_value(v, &j, err);
     hash = hash_of(record);
     bool is_known = window_find(j.lane->window, j.id, record->offset, &first_hash);
@@ -314,7 +316,7 @@ recall(void *self, struct mr_stage_part *part, const struct mr_record *record)
 {
     struct validator *v = self;
     struct judged j = { .record = record, .part = part, .lane = part->state };
-    if (identify(v, &j) && has_chosen_id(&j))
+    if (identify(v, &j) && can_repeat(&j))
         window_add(j.lane->window, j.id, record->offset, hash_of(record));
 }
 
@@ -325,7 +327,7 @@ too_large(void *self, const struct mr_record *record, struct mr_err *err)
     struct judged j = { .record = record, .part = mr_stage_part_at(v->stage, record->slot) };
     j.lane = j.part->state;
     j.lane->next = record->offset + 1;
-    if (identify(v, &j) && has_chosen_id(&j))
+    if (identify(v, &j) && can_repeat(&j))
         window_add(j.lane->window, j.id, record->offset, hash_of(record));
     return die(v, &j, MILLRACE__V1__DEAD_CODE__TOO_LARGE,
                "what this record becomes is larger than its topic takes; post less at once", err);

@@ -292,6 +292,28 @@ bench_letter(struct bench *b, const char *topic, int32_t partition, const char *
               mr_slice(packed, millrace__v1__dead_letter__pack(&letter, packed)));
 }
 
+void
+bench_mark(struct bench *b, const char *topic, int32_t partition, const char *kind, int64_t offset)
+{
+    Millrace__V1__DeadLetter mark = MILLRACE__V1__DEAD_LETTER__INIT;
+    Millrace__V1__Origin origin = MILLRACE__V1__ORIGIN__INIT;
+    Millrace__V1__Origin replayed = MILLRACE__V1__ORIGIN__INIT;
+    uint8_t packed[4096];
+    static char stage[] = "replay";
+    char raw[100];
+    (void)snprintf(raw, sizeof(raw), "t.%s", kind);
+    origin.topic = replayed.topic = raw;
+    origin.offset = 7;
+    replayed.offset = offset;
+    mark.origin = &origin;
+    mark.kind = (char *)(uintptr_t)kind;
+    mark.stage = stage;
+    mark.replayed_as = &replayed;
+    mark.replayed_us = 1700000001000000;
+    bench_put(b, topic, partition,
+              mr_slice(packed, millrace__v1__dead_letter__pack(&mark, packed)));
+}
+
 /* ---- reading back ---- */
 
 static int64_t

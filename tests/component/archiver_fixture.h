@@ -50,6 +50,9 @@ void bench_pin_version(struct bench *b, const char *topic, int32_t partition, in
                        unsigned version);
 void bench_letter(struct bench *b, const char *topic, int32_t partition, const char *kind,
                   const char *reason);
+/* The mark that this letter was replayed and stands at offset now. */
+void bench_mark(struct bench *b, const char *topic, int32_t partition, const char *kind,
+                int64_t offset);
 
 /* A new topic with that many partitions. */
 void bench_topic(struct bench *b, const char *topic, int partitions);

@@ -177,6 +177,39 @@ object_ends_before_a_jump_in_offsets(void **state)
     mr_writer_close(writer);
 }
 
+/* As a replay leaves it. */
+static void
+marker_at_the_end_of_a_raw_partition_is_no_lag(void **state)
+{
+    struct bench *b = *state;
+    struct mr_writer *writer = NULL;
+    const struct mr_writer_options options = { .transactional_id = "replay",
+                                               .queue_bytes_max = 1 << 20 };
+    const struct mr_message message = { .topic = "t.pin", .value = MR_SLICE("7") };
+    struct mr_offsets at = { .topic = "t.pin" };
+    bench_topic(b, "t.pin", 1);
+    struct archive *archive = bench_archive(b, NULL);
+    BENCH_OK(mr_writer_open(b->bus, &options, &writer, &oops));
+    BENCH_OK(mr_writer_begin(writer, &oops));
+    BENCH_OK(mr_writer_produce(writer, &message, &oops));
+    BENCH_OK(mr_writer_commit(writer, NULL, NULL, 0, 1000, &oops));
+    bench_settle(archive);
+    archive->survey_ms = 0;
+    bench_step(archive);
+    BENCH_OK(mr_bus_offsets(b->bus, archive->options.group, &at, 1, 1000, &oops));
+    assert_int_equal(at.end, 2);
+    assert_int_equal(at.committed, 2);
+    archive_close(archive);
+
+    archive = bench_archive(b, NULL); /* it goes on from the object, not from there */
+    bench_put_text(b, "t.pin", 0, "8");
+    bench_settle(archive);
+    MR_CLEANUP(mr_freep) char *raw = bench_raw(b, "t.pin", 0);
+    assert_string_equal(raw, "0=7 2=8");
+    archive_close(archive);
+    mr_writer_close(writer);
+}
+
 static void
 start_goes_on_behind_the_last_object(void **state)
 {
@@ -520,6 +553,7 @@ main(void)
         cmocka_unit_test(nesting_is_json_up_to_its_maximum),
         ON_BENCH(each_offset_stands_once_in_objects_named_by_first_offset),
         ON_BENCH(object_ends_before_a_jump_in_offsets),
+        ON_BENCH(marker_at_the_end_of_a_raw_partition_is_no_lag),
         ON_BENCH(start_goes_on_behind_the_last_object),
         ON_BENCH(object_of_another_archiver_is_adopted),
         ON_BENCH(order_of_objects_is_by_number),

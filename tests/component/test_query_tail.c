@@ -95,6 +95,14 @@ the_first_of_a_key_stays_across_snapshot_and_tail(void **state)
     desk_close(&desk);
 }
 
+static bool
+letters_are_committed(struct desk *desk)
+{
+    const struct table *table = catalog_find(&desk->q, "t_dead_table");
+    return table != NULL && table->snapshot != NULL && table->snapshot->version >= 0 &&
+           table->tail_rows == 0;
+}
+
 static void
 dead_letters_are_a_table_of_the_tenant(void **state)
 {
@@ -108,6 +116,38 @@ dead_letters_are_a_table_of_the_tenant(void **state)
     desk_catch_up(&desk);
     ask_is(&desk, "", "SELECT kind, reason, original FROM dead ORDER BY kind",
            "geo two not JSON pin one not JSON");
+    desk_close(&desk);
+}
+
+static void
+a_mark_is_no_letter_and_says_what_became_of_one(void **state)
+{
+    static const char all[] = "SELECT reason, replayed_partition, replayed_offset, "
+                              "epoch_us(replayed_at) FROM dead ORDER BY reason";
+    struct bench *b = *state;
+    struct desk desk;
+    bench_topic(b, "t.pin.dead", 1);
+    bench_topic(b, "t.geo.dead", 1);
+    struct archive *archive = bench_archive(b, NULL);
+    desk_open(&desk, b, NULL);
+    bench_letter(b, "t.pin.dead", 0, "pin", "pins");
+    bench_letter(b, "t.geo.dead", 0, "geo", "geos");
+    desk_catch_up(&desk);
+    ask_is(&desk, "", all, "geos NULL NULL NULL pins NULL NULL NULL");
+    bench_mark(b, "t.pin.dead", 0, "pin", 12);
+    desk_catch_up(&desk);
+    ask_is(&desk, "", all, "geos NULL NULL NULL pins 0 12 1700000001000000");
+    ask_is(&desk, "", "SELECT count(*) FROM \"t_dead_table\"", "2");
+    bench_settle(archive);
+    desk_until(&desk, letters_are_committed);
+    bench_mark(b, "t.geo.dead", 0, "geo", 8);
+    desk_catch_up(&desk);
+    ask_is(&desk, "", all, "geos 0 8 1700000001000000 pins 0 12 1700000001000000");
+    MR_CLEANUP(mr_freep)
+    char *rows = bench_rows(
+        b, "t_dead_table", "SELECT code IS NULL AS is_mark, count(*) FROM t GROUP BY 1 ORDER BY 1");
+    assert_string_equal(rows, "0 2 1 1");
+    archive_close(archive);
     desk_close(&desk);
 }
 
@@ -341,6 +381,7 @@ tail_tests(void)
         TEST(a_question_keeps_what_it_pinned_while_commits_come),
         TEST(the_first_of_a_key_stays_across_snapshot_and_tail),
         TEST(dead_letters_are_a_table_of_the_tenant),
+        TEST(a_mark_is_no_letter_and_says_what_became_of_one),
         TEST(a_full_tail_stands_with_an_older_watermark_and_goes_on_without_a_hole),
         TEST(a_commit_whose_files_could_not_come_is_taken_in_later),
         TEST(a_broker_that_is_away_leaves_what_is_there_and_its_time),

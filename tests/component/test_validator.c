@@ -102,6 +102,53 @@ a_replay_is_no_repeat_of_what_it_replays(void **state)
     assert_counts(mill, 4, 3, 1, 0);
 }
 
+static void
+a_second_replay_is_a_repeat_whoever_made_the_id(void **state)
+{
+    struct mill *mill = *state;
+    uint8_t id[16] = "of a native one";
+    Millrace__V1__Provenance provenance = MILLRACE__V1__PROVENANCE__INIT;
+    Millrace__V1__Origin origin = MILLRACE__V1__ORIGIN__INIT;
+    provenance.version = 1;
+    provenance.event_id = (ProtobufCBinaryData){ sizeof(id), id };
+    provenance.replay_of = &origin;
+    mill_topics(mill, 0);
+    mill_start(mill);
+    mill_post_with(mill, &provenance, "{\"index\":1}");
+    mill_post_with(mill, &provenance, "{\"index\":1}");
+    mill_run(mill, 2);
+    assert_counts(mill, 2, 1, 1, 0);
+}
+
+static void
+a_replay_that_dies_counts_its_deaths(void **state)
+{
+    struct mill *mill = *state;
+    uint8_t id[16] = "id-1";
+    Millrace__V1__Provenance provenance = MILLRACE__V1__PROVENANCE__INIT;
+    Millrace__V1__Origin origin = MILLRACE__V1__ORIGIN__INIT;
+    provenance.version = 1;
+    provenance.event_id = (ProtobufCBinaryData){ sizeof(id), id };
+    mill_topics(mill, 0);
+    mill_start(mill);
+    mill_post_with(mill, &provenance, "not JSON");
+    mill_run(mill, 1);
+    Millrace__V1__DeadLetter *first = mill_letter(mill);
+    assert_int_equal(first->attempts, 1);
+    assert_int_equal(first->first_dead_us, first->dead_us);
+    provenance.replay_of = &origin;
+    provenance.deaths = first->attempts;
+    provenance.first_dead_us = first->first_dead_us;
+    mill_post_with(mill, &provenance, "not JSON");
+    mill_run(mill, 2);
+    Millrace__V1__DeadLetter *second = mill_letter(mill);
+    assert_int_equal(second->attempts, 2);
+    assert_int_equal(second->first_dead_us, first->dead_us);
+    assert_true(second->dead_us >= first->dead_us);
+    millrace__v1__dead_letter__free_unpacked(first, NULL);
+    millrace__v1__dead_letter__free_unpacked(second, NULL);
+}
+
 /* Partition 0 still looks back when a commit of partition 1 is aborted. */
 static void
 an_abort_elsewhere_does_not_cut_the_look_back_short(void **state)
@@ -292,6 +339,10 @@ main(void)
         cmocka_unit_test_setup_teardown(a_header_that_lies_about_the_value_hides_no_value,
                                         mill_open, mill_close),
         cmocka_unit_test_setup_teardown(a_replay_is_no_repeat_of_what_it_replays, mill_open,
+                                        mill_close),
+        cmocka_unit_test_setup_teardown(a_second_replay_is_a_repeat_whoever_made_the_id, mill_open,
+                                        mill_close),
+        cmocka_unit_test_setup_teardown(a_replay_that_dies_counts_its_deaths, mill_open,
                                         mill_close),
         cmocka_unit_test_setup_teardown(an_abort_elsewhere_does_not_cut_the_look_back_short,
                                         mill_open, mill_close),
