@@ -191,7 +191,8 @@ int mr_reader_poll(struct mr_reader *reader, size_t count_max, int timeout_ms, s
 int mr_reader_assign(struct mr_reader *reader, const struct mr_part *parts, size_t count,
                      struct mr_err *err);
 int mr_reader_release(struct mr_reader *reader, struct mr_err *err);
-/* Drops everything prefetched of the slot and goes on from offset. */
+/* Drops everything prefetched of the slot and goes on from offset. STALE, here and for pause: the
+ * partitions go, REVOKED or LOST comes next. */
 int mr_reader_seek(struct mr_reader *reader, uint32_t slot, int64_t offset, struct mr_err *err);
 /* A paused slot is not fetched and keeps its position; its prefetched records are dropped. */
 int mr_reader_pause(struct mr_reader *reader, uint32_t slot, bool paused, struct mr_err *err);

@@ -263,7 +263,7 @@ seek(struct mr_reader *handle, uint32_t slot, int64_t offset, struct mr_err *err
     struct memory_reader *reader = (struct memory_reader *)handle;
     MEMORY_LOCKED(reader->bus);
     mr_arena_fini(&reader->batch);
-    if (slot >= reader->slots_count)
+    if (slot >= reader->slots_count || reader->state == LEAVING)
         return stale(reader, err);
     reader->slots[slot].next = offset;
     reader->slots[slot].end_told = MR_NO_OFFSET;
@@ -276,7 +276,7 @@ pause_slot(struct mr_reader *handle, uint32_t slot, bool paused, struct mr_err *
     struct memory_reader *reader = (struct memory_reader *)handle;
     MEMORY_LOCKED(reader->bus);
     mr_arena_fini(&reader->batch);
-    if (slot >= reader->slots_count)
+    if (slot >= reader->slots_count || reader->state == LEAVING)
         return stale(reader, err);
     reader->slots[slot].paused = paused;
     return 0;

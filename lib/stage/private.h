@@ -26,6 +26,7 @@ struct slot {
     int64_t fresh_ms;            /* what is not handled yet came later than this; UTC */
     bool opened;                 /* the handler has state for it */
     bool held;                   /* paused: stage->held_why */
+    bool hold_failed;            /* the last call that was to change it: it may be either */
     bool unborn;                 /* has no committed offset: commit its start first (LAW 11) */
     struct mr_cell *outcomes[4]; /* in, good, repeated, dead */
     struct mr_cell *lag_records, *lag_seconds;

@@ -417,8 +417,10 @@ react(struct mr_stage *stage, const struct mr_batch *batch, struct mr_err *err)
 {
     switch (batch->event) {
     case MR_BUS_ASSIGNED:
-        if (stage_take_over(stage, batch, err) != 0)
+        if (stage_take_over(stage, batch, err) != 0) {
+            stage_let_go(stage); /* told again */
             return err->code;
+        }
         stage->joined = true;
         return 0;
     case MR_BUS_REVOKED:

@@ -323,7 +323,10 @@ stage_hold(struct mr_stage *stage)
         struct slot *slot = &stage->slots[i];
         struct mr_err later = { 0 }; /* tried again at the next look */
         bool hold = must_wait(stage, slot, why, sizeof(why));
-        if (hold != slot->held && mr_reader_pause(stage->reader, (uint32_t)i, hold, &later) == 0)
+        if (hold == slot->held && !slot->hold_failed)
+            continue;
+        slot->hold_failed = mr_reader_pause(stage->reader, (uint32_t)i, hold, &later) != 0;
+        if (!slot->hold_failed)
             slot->held = hold;
     }
     memcpy(stage->held_why, why, sizeof(why));
