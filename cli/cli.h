@@ -20,6 +20,7 @@ int command_check(int argc, char **argv);
 int command_tail(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_verify(int argc, char **argv);
+int command_dead(int argc, char **argv);
 
 /* Options for what a command talks to; the first member of its options struct. */
 struct cli_options {
@@ -31,6 +32,9 @@ extern const struct mr_opt cli_options_table[];
 int cli_load(const char *command, const char *summary, const struct mr_opt *table, void *options,
              int argc, char **argv, int *ret_count, char ***ret_rest, struct mr_err *err);
 int cli_refuse(const struct mr_err *err); /* one line on stderr; the exit code */
+/* A time as people give it: 2026-02-29, 2026-02-29T23:59, 2026-02-29 23:59:59 (UTC), or how long
+ * ago: 90s, 15m, 2h, 7d. INVALID: it is none; option is named. */
+int cli_when(const char *option, const char *text, int64_t *ret_us, struct mr_err *err);
 
 /* ---- rows for people and programs ---- */
 
@@ -42,6 +46,11 @@ struct printer;
 struct printer *printer_open(enum print_format format, const struct mr_schema *schema);
 void printer_rows(struct printer *printer, const struct mr_columns *rows);
 void printer_close(struct printer *printer);
+/* What strangers sent, made fit for a terminal: characters that control it, hide text or turn its
+ * order are written as their bytes, \x1b, and so is what is no UTF-8. */
+void print_plain(struct mr_buf *to, struct mr_slice text);
+/* The same for JSON: they become \u001b, so that it means what it meant. */
+void print_plain_json(struct mr_buf *to, struct mr_slice json);
 /* The shortest decimals that read back as value; whole numbers without a point. */
 void print_double(struct mr_buf *buf, double value);
 

@@ -16,6 +16,7 @@ static const struct {
     { "check", command_check, "judge and clean events offline, by a kind's contract" },
     { "tail", command_tail, "follow a topic, each record as JSON" },
     { "status", command_status, "the law and the lag, per tenant, kind and stage" },
+    { "dead", command_dead, "list, count or show the events that could not be used" },
     { "verify", command_verify, "check from the records that nothing is lost or doubled" },
 };
 

@@ -1,6 +1,7 @@
 /*
  * Rows as a table, CSV or JSON lines.
  */
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +32,74 @@ print_format_of(const char *word, enum print_format *ret)
     }
     return false;
 }
+
+/* ---- text of strangers ---- */
+
+/* Controls (C0, DEL, C1), and what a terminal does not show but obeys: marks of direction, joiners,
+ * separators, tags. */
+static bool
+is_shown(uint32_t c)
+{
+    static const struct {
+        uint32_t from, to;
+    } hidden[] = { { 0, 0x1f },        { 0x7f, 0x9f },      { 0xad, 0xad },     { 0x61c, 0x61c },
+                   { 0x200b, 0x200f }, { 0x2028, 0x202e },  { 0x2060, 0x206f }, { 0xfeff, 0xfeff },
+                   { 0xfff9, 0xfffb }, { 0xe0000, 0xe007f } };
+    for (size_t i = 0; i < MR_COUNT(hidden); i++)
+        if (c >= hidden[i].from && c <= hidden[i].to)
+            return false;
+    return true;
+}
+
+/* Bytes of the character at text, at most left; 0: it is no UTF-8. */
+static size_t
+character(const unsigned char *text, size_t left, uint32_t *ret)
+{
+    size_t size = text[0] < 0x80 ? 1 : text[0] < 0xe0 ? 2 : text[0] < 0xf0 ? 3 : 4;
+    if (size > left || !mr_utf8_valid(mr_slice(text, size)))
+        return 0;
+    *ret = size == 1 ? text[0] : text[0] & (0x7fU >> size);
+    for (size_t i = 1; i < size; i++)
+        *ret = *ret << 6 | (text[i] & 0x3f);
+    return size;
+}
+
+void
+print_plain(struct mr_buf *to, struct mr_slice text)
+{
+    const unsigned char *bytes = text.data;
+    for (size_t i = 0; i < text.size;) {
+        uint32_t c = 0;
+        size_t size = character(bytes + i, text.size - i, &c);
+        if (size > 0 && is_shown(c))
+            mr_buf_put(to, bytes + i, size);
+        else
+            for (size_t b = 0; b < (size > 0 ? size : 1); b++)
+                mr_buf_printf(to, "\\x%02x", bytes[i + b]);
+        i += size > 0 ? size : 1;
+    }
+}
+
+void
+print_plain_json(struct mr_buf *to, struct mr_slice json)
+{
+    const unsigned char *bytes = json.data;
+    for (size_t i = 0; i < json.size;) {
+        uint32_t c = 0;
+        size_t size = character(bytes + i, json.size - i, &c);
+        MR_ASSERT(size > 0);
+        if (is_shown(c))
+            mr_buf_put(to, bytes + i, size);
+        else if (c < 0x10000)
+            mr_buf_printf(to, "\\u%04x", (unsigned)c);
+        else
+            mr_buf_printf(to, "\\u%04x\\u%04x", (unsigned)(0xd7c0 + (c >> 10)),
+                          (unsigned)(0xdc00 + (c & 0x3ff)));
+        i += size;
+    }
+}
+
+/* ---- values ---- */
 
 void
 print_double(struct mr_buf *buf, double value)
@@ -161,13 +230,16 @@ keep_table_row(struct printer *printer, const struct mr_columns *rows, size_t ro
     printer->cells =
         mr_realloc(printer->cells, (printer->shown + 1) * columns * sizeof(*printer->cells));
     for (size_t c = 0; c < columns; c++) {
+        MR_CLEANUP(mr_buf_fini) struct mr_buf value;
         struct mr_buf cell;
+        mr_buf_init(&value, (size_t)1 << 30);
         mr_buf_init(&cell, (size_t)1 << 30);
         mr_buf_text(&cell, "");
-        put_cell(&cell, &rows->columns[c], row);
-        for (size_t i = 0; i < cell.size; i++)
-            if ((unsigned char)cell.data[i] < 0x20)
-                cell.data[i] = ' ';
+        put_cell(&value, &rows->columns[c], row);
+        for (size_t i = 0; i < value.size; i++)
+            if (isspace((unsigned char)value.data[i]))
+                value.data[i] = ' ';
+        print_plain(&cell, mr_buf_slice(&value));
         printer->cells[printer->shown * columns + c] = cell.data;
     }
     printer->shown++;
@@ -182,7 +254,10 @@ printer_rows(struct printer *printer, const struct mr_columns *rows)
         } else if (printer->format == PRINT_CSV) {
             print_csv_row(printer, rows, row);
         } else {
-            mr_contract_json(&printer->schema, rows, row, &printer->line);
+            MR_CLEANUP(mr_buf_fini) struct mr_buf json;
+            mr_buf_init(&json, (size_t)1 << 30);
+            mr_contract_json(&printer->schema, rows, row, &json);
+            print_plain_json(&printer->line, mr_buf_slice(&json));
             write_line(&printer->line);
         }
     }

@@ -1,18 +1,17 @@
 /*
- * Asks millrace-query: SQL as it is typed, or a question saved under a name in --queries. Chunks
- * are pulled one by one; what the answer covers goes to stderr, so stdout holds rows only.
+ * Asks millrace-query: SQL as it is typed, or a question saved under a name in --queries. What the
+ * answer covers goes to stderr, so stdout holds rows only.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "ask.h"
 #include "cli.h"
 #include "clock/clock.h"
 #include "millrace/v1/rpc.pb-c.h"
-#include "rpc/rpc.h"
 
-enum { SQL_BYTES_MAX = 1 << 20, TRIES_MS_MAX = 10000 };
+enum { SQL_BYTES_MAX = 1 << 20 };
 
 struct options {
     struct cli_options common;
@@ -79,37 +78,7 @@ find_sql(const struct options *options, const char *words, struct mr_buf *ret_sq
                    strerror(errno));
 }
 
-/* ---- calls ---- */
-
-static int
-call(struct mr_rpc_client *client, const char *method, struct mr_slice body, int64_t timeout_ms,
-     struct mr_rpc_answer *answer, struct mr_err *err)
-{
-    int64_t until_ms = mr_now_ms() + TRIES_MS_MAX;
-    for (unsigned attempt = 0;; attempt++) {
-        if (mr_rpc_call(client, method, body, timeout_ms, answer, err) != 0)
-            return err->code;
-        if (answer->status != MR_RPC_UNAVAILABLE || mr_now_ms() > until_ms)
-            break;
-        struct timespec pause = { .tv_nsec = (long)(mr_backoff_ms(attempt) % 1000) * 1000000 };
-        (void)nanosleep(&pause, NULL);
-    }
-    if (answer->status == MR_RPC_OK)
-        return 0;
-    int code = answer->status == MR_RPC_INVALID_ARGUMENT ? MR_E(INVALID) : MR_E(UNAVAILABLE);
-    return mr_fail(err, code, MR_FATAL, "%s: %s", mr_rpc_status_name(answer->status),
-                   answer->message);
-}
-
-static struct mr_slice
-pack(const ProtobufCMessage *message, struct mr_buf *buf)
-{
-    mr_buf_reset(buf);
-    void *room = mr_buf_extend(buf, protobuf_c_message_get_packed_size(message));
-    MR_ASSERT(room != NULL);
-    (void)protobuf_c_message_pack(message, room);
-    return mr_buf_slice(buf);
-}
+/* ---- answers ---- */
 
 static void
 tell_freshness(const Millrace__V1__Chunk *first, uint64_t rows)
@@ -128,98 +97,60 @@ tell_freshness(const Millrace__V1__Chunk *first, uint64_t rows)
     (void)fprintf(stderr, "%s", fresh->n_covered > 0 ? "\n" : "");
 }
 
+struct output {
+    enum print_format format;
+    struct printer *printer;
+};
+
 static int
-print_chunk(const Millrace__V1__Chunk *chunk, enum print_format format, struct printer **printer,
-            struct mr_err *err)
+print_rows(void *self, const struct mr_columns *rows, struct mr_err *err)
 {
-    MR_CLEANUP(mr_columns_freep) struct mr_columns *rows = NULL;
+    struct output *output = self;
     struct mr_field fields[MR_FIELDS_MAX];
     struct mr_schema schema = { fields, 0 };
-    if (mr_columns_map(mr_slice(chunk->columns.data, chunk->columns.len), &rows, err) != 0)
-        return err->code;
+    (void)err;
     for (; schema.count < rows->count; schema.count++)
         fields[schema.count] = rows->columns[schema.count].field;
-    if (*printer == NULL)
-        *printer = printer_open(format, &schema);
-    printer_rows(*printer, rows);
+    if (output->printer == NULL)
+        output->printer = printer_open(output->format, &schema);
+    printer_rows(output->printer, rows);
     return 0;
 }
 
 static int
-print_answer(struct mr_rpc_client *client, const struct options *options,
-             struct mr_rpc_answer *answer, struct mr_err *err)
+ask_and_print(struct ask *ask, const struct options *options, const char *words, struct mr_err *err)
 {
-    enum print_format format = PRINT_TABLE;
-    struct printer *printer = NULL;
+    MR_CLEANUP(mr_buf_fini) struct mr_buf sql;
+    struct output output = { .format = PRINT_TABLE };
+    struct question question = { .tenant = options->common.tenant,
+                                 .rows_max = (uint32_t)options->rows_max,
+                                 .take = print_rows,
+                                 .self = &output };
     Millrace__V1__Chunk *first = NULL;
-    struct mr_buf body;
     uint64_t rows = 0;
-    int result = 0;
-
-    (void)print_format_of(options->format, &format);
-    mr_buf_init(&body, SQL_BYTES_MAX);
-    for (bool is_last = false; !is_last && result == 0;) {
-        Millrace__V1__Chunk *chunk =
-            millrace__v1__chunk__unpack(NULL, answer->body.size, answer->body.data);
-        if (chunk == NULL) {
-            result = mr_fail(err, MR_E(INTERNAL), MR_FATAL, "the answer is no Chunk");
-            break;
-        }
-        rows += chunk->rows;
-        result = print_chunk(chunk, format, &printer, err);
-        if (first == NULL)
-            first = chunk;
-        else
-            millrace__v1__chunk__free_unpacked(chunk, NULL);
-        is_last = answer->is_last;
-        if (is_last || result != 0)
-            break;
-        Millrace__V1__NextRequest next = MILLRACE__V1__NEXT_REQUEST__INIT;
-        MR_CLEANUP(mr_freep) char *cursor = mr_strdup(answer->cursor);
-        next.cursor = cursor;
-        next.sequence = answer->sequence + 1;
-        result = call(client, "Next", pack(&next.base, &body), options->timeout_ms, answer, err);
-    }
-    printer_close(printer);
-    if (first != NULL && result == 0 && !options->quiet) {
+    mr_buf_init(&sql, SQL_BYTES_MAX);
+    (void)print_format_of(options->format, &output.format);
+    if (find_sql(options, words, &sql, err) != 0)
+        return err->code;
+    question.sql = sql.data;
+    int code = ask_sql(ask, &question, &first, &rows, err);
+    printer_close(output.printer);
+    if (first == NULL)
+        return code;
+    if (!options->quiet) {
         (void)fflush(stdout);
         tell_freshness(first, rows);
     }
-    if (first != NULL)
-        millrace__v1__chunk__free_unpacked(first, NULL);
-    mr_buf_fini(&body);
-    return result;
+    millrace__v1__chunk__free_unpacked(first, NULL);
+    return code;
 }
 
 static int
-ask(struct mr_rpc_client *client, const struct options *options, const char *words,
-    struct mr_err *err)
+list_tables(struct ask *ask, struct mr_err *err)
 {
-    MR_CLEANUP(mr_buf_fini) struct mr_buf sql, body;
-    Millrace__V1__RunRequest request = MILLRACE__V1__RUN_REQUEST__INIT;
-    struct mr_rpc_answer answer;
-    mr_buf_init(&sql, SQL_BYTES_MAX);
-    mr_buf_init(&body, 2 * SQL_BYTES_MAX);
-    if (find_sql(options, words, &sql, err) != 0)
+    Millrace__V1__TablesReply *reply = NULL;
+    if (ask_tables(ask, &reply, err) != 0)
         return err->code;
-    request.sql = sql.data;
-    request.tenant = (char *)options->common.tenant;
-    request.rows_max = (uint32_t)options->rows_max;
-    if (call(client, "Run", pack(&request.base, &body), options->timeout_ms, &answer, err) != 0)
-        return err->code;
-    return print_answer(client, options, &answer, err);
-}
-
-static int
-list_tables(struct mr_rpc_client *client, const struct options *options, struct mr_err *err)
-{
-    struct mr_rpc_answer answer;
-    if (call(client, "Tables", mr_slice(NULL, 0), options->timeout_ms, &answer, err) != 0)
-        return err->code;
-    Millrace__V1__TablesReply *reply =
-        millrace__v1__tables_reply__unpack(NULL, answer.body.size, answer.body.data);
-    if (reply == NULL)
-        return mr_fail(err, MR_E(INTERNAL), MR_FATAL, "the answer is no TablesReply");
     for (size_t i = 0; i < reply->n_tables; i++) {
         const Millrace__V1__TablesReply__Table *t = reply->tables[i];
         printf("%s  version %lld, %lld rows and %lld in the tail\n", t->name, (long long)t->version,
@@ -236,7 +167,7 @@ command_query(int argc, char **argv)
 {
     struct options options = { 0 };
     struct mr_err err = { 0 };
-    struct mr_rpc_client *client = NULL;
+    struct ask ask = { 0 };
     int rest_count = 0;
     char **rest = NULL;
     int result = cli_load("millrace query SQL|NAME", "Asks SQL, or a saved question by its name.",
@@ -246,12 +177,13 @@ command_query(int argc, char **argv)
     if (result == 0 && rest_count != (options.tables ? 0 : 1))
         result = mr_fail(&err, MR_E(INVALID), MR_FATAL,
                          "query wants one SQL statement or name; see millrace query --help");
+    ask.timeout_ms = options.timeout_ms;
     if (result == 0)
-        result = mr_rpc_dial(options.common.query, &client, &err);
+        result = mr_rpc_dial(options.common.query, &ask.client, &err);
     if (result == 0)
-        result = options.tables ? list_tables(client, &options, &err)
-                                : ask(client, &options, rest[0], &err);
-    mr_rpc_close(client);
+        result =
+            options.tables ? list_tables(&ask, &err) : ask_and_print(&ask, &options, rest[0], &err);
+    mr_rpc_close(ask.client);
     free(rest);
     return result == 0 ? EXIT_FINE : cli_refuse(&err);
 }
