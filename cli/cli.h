@@ -20,6 +20,7 @@ int command_check(int argc, char **argv);
 int command_tail(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_verify(int argc, char **argv);
+int command_replay(int argc, char **argv);
 int command_dead(int argc, char **argv);
 
 /* Options for what a command talks to; the first member of its options struct. */

@@ -17,6 +17,7 @@ static const struct {
     { "tail", command_tail, "follow a topic, each record as JSON" },
     { "status", command_status, "the law and the lag, per tenant, kind and stage" },
     { "dead", command_dead, "list, count or show the events that could not be used" },
+    { "replay", command_replay, "play dead letters again" },
     { "verify", command_verify, "check from the records that nothing is lost or doubled" },
 };
 

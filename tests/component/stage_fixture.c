@@ -201,10 +201,9 @@ mill_counts(struct mill *mill)
     return sum;
 }
 
-/* Calls each for every record of topic that read-committed readers see. */
-static int64_t
-read_all(struct mill *mill, const char *topic, void (*each)(const struct mr_record *, void *),
-         void *self)
+int64_t
+mill_each(struct mill *mill, const char *topic, void (*each)(const struct mr_record *, void *),
+          void *self)
 {
     struct mr_err err = { 0 };
     struct mr_reader *reader = NULL;
@@ -239,7 +238,7 @@ read_all(struct mill *mill, const char *topic, void (*each)(const struct mr_reco
 int64_t
 mill_records(struct mill *mill, const char *topic)
 {
-    return read_all(mill, topic, NULL, NULL);
+    return mill_each(mill, topic, NULL, NULL);
 }
 
 static void
@@ -262,7 +261,7 @@ mill_dead(struct mill *mill)
     struct mr_buf codes;
     mr_buf_init(&codes, 1 << 20);
     mr_buf_text(&codes, "");
-    (void)read_all(mill, MILL_DEAD, add_code, &codes);
+    (void)mill_each(mill, MILL_DEAD, add_code, &codes);
     return codes.data;
 }
 
@@ -279,7 +278,7 @@ Millrace__V1__DeadLetter *
 mill_letter(struct mill *mill)
 {
     Millrace__V1__DeadLetter *letter = NULL;
-    (void)read_all(mill, MILL_DEAD, take_letter, &letter);
+    (void)mill_each(mill, MILL_DEAD, take_letter, &letter);
     assert_non_null(letter);
     return letter;
 }
@@ -312,5 +311,5 @@ mill_assert_origins_once(struct mill *mill)
 {
     static struct origins origins;
     origins.count = 0;
-    (void)read_all(mill, MILL_VALID, add_origin, &origins);
+    (void)mill_each(mill, MILL_VALID, add_origin, &origins);
 }

@@ -52,6 +52,10 @@ char *mill_pin(int index); /* JSON of a pin; the caller frees */
 
 struct mr_counts mill_counts(struct mill *mill);            /* committed, all partitions */
 int64_t mill_records(struct mill *mill, const char *topic); /* visible to read committed */
+/* Calls each for every record that read-committed readers see; how many there are. slot: of the
+ * partition of that number. */
+int64_t mill_each(struct mill *mill, const char *topic,
+                  void (*each)(const struct mr_record *, void *), void *self);
 /* The codes of all dead letters, joined by blanks; the caller frees. */
 char *mill_dead(struct mill *mill);
 /* The last dead letter; the caller frees. */
