@@ -33,7 +33,7 @@ archive_open(const struct archive_options *options, struct archive **ret, struct
     struct archive *archive = mr_alloc(sizeof(*archive));
     archive->options = *options;
     mr_arena_init(&archive->arena);
-    archive->options.group = mr_arena_copy(&archive->arena, options->group, strlen(options->group));
+    archive->options.group = archive->group = mr_strdup(options->group);
     archive_cells(archive);
     struct keeper_options keeper = { options->store, options->sql, options->pipeline, NULL,
                                      options->work_dir };
@@ -68,6 +68,7 @@ archive_close(struct archive *archive)
         mr_contracts_close(archive->retired[i]);
     free(archive->retired);
     mr_arena_fini(&archive->arena);
+    free(archive->group);
     free(archive);
 }
 

@@ -68,13 +68,14 @@ struct flush {
 
 struct archive {
     struct archive_options options;
+    char *group;
     struct keeper *keeper; /* the worker's, but for open and close */
     struct mr_worker *worker;
     struct mr_reader *reader;
     struct mr_contracts *contracts;
     struct mr_contracts **retired; /* schemas that open tables still point to */
     size_t retired_count;
-    struct mr_arena arena;
+    struct mr_arena arena; /* scratch, for one record */
 
     enum phase phase;
     uint64_t generation;

@@ -184,6 +184,21 @@ start_is_the_tables_txn_not_the_groups_offset(void **state)
     archive_close(archive);
 }
 
+/* Records are taken apart in scratch memory; the name in which offsets are asked for lay there too.
+ */
+static void
+the_group_has_its_name_also_when_records_have_come(void **state)
+{
+    struct bench *b = *state;
+    bench_topic(b, CLEAN, 1);
+    struct archive *archive = bench_archive(b, "millrace.archiver");
+    bench_pin(b, CLEAN, 0, 1, "a");
+    bench_pin(b, CLEAN, 0, 2, "b");
+    bench_settle(archive);
+    assert_string_equal(archive->options.group, "millrace.archiver");
+    archive_close(archive);
+}
+
 static void
 dead_letters_of_all_kinds_meet_in_one_table(void **state)
 {
@@ -446,6 +461,7 @@ archiver_table_tests(void)
         ON_BENCH(first_of_equal_keys_stays_across_a_conflict),
         ON_BENCH(batch_that_somebody_else_has_committed_is_dropped),
         ON_BENCH(start_is_the_tables_txn_not_the_groups_offset),
+        ON_BENCH(the_group_has_its_name_also_when_records_have_come),
         ON_BENCH(dead_letters_of_all_kinds_meet_in_one_table),
         ON_BENCH(an_older_table_of_letters_gets_its_new_columns),
         ON_BENCH(a_sampled_trace_can_be_found_at_the_table),
