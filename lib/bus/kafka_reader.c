@@ -215,10 +215,12 @@ judge(struct kafka_reader *reader, const rd_kafka_message_t *message, const stru
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
         if (slot == NULL)
             return 0;
-        return mr_fail(err, MR_E(NOT_FOUND), MR_FATAL,
-                       "offset %lld of topic %s partition %d is not in the log (%s)",
-                       (long long)slot->next, slot->topic, (int)slot->partition,
-                       rd_kafka_message_errstr(message));
+        return mr_fail(
+            err, MR_E(NOT_FOUND), MR_FATAL,
+            "offset %lld of topic %s partition %d is not in the log, the reader has come "
+            "to %lld (%s)",
+            (long long)message->offset, slot->topic, (int)slot->partition, (long long)slot->next,
+            rd_kafka_message_errstr(message));
     case RD_KAFKA_RESP_ERR__BAD_MSG:
     case RD_KAFKA_RESP_ERR__BAD_COMPRESSION:
     case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
