@@ -62,7 +62,7 @@ def choose(options):
         if not any(sort.startswith(name) for sort in every):
             sys.exit(f"tests/fault/run: no sort of faults begins with {name}: see --list")
     chosen = [sort for name, sort in every.items()
-              if (not options.only or name.startswith(names(options.only)))
+              if (name.startswith(names(options.only)) if options.only else not sort.by_name)
               and not (options.without and name.startswith(names(options.without)))]
     if not chosen:
         sys.exit("tests/fault/run: --only and --not leave no sort of faults")

@@ -1,7 +1,8 @@
 /*
- * A wall clock that jumps, for one process: loaded before it (LD_PRELOAD), it adds to
- * CLOCK_REALTIME the nanoseconds that stand in the file MILLRACE_TEST_CLOCK, which a test rewrites
- * at any moment. The monotonic clock stays as it is, as when an operator sets the time.
+ * A wall clock that jumps, for one process: loaded before it (LD_PRELOAD), it adds to the clock the
+ * nanoseconds that stand in a file named like the program, in the folder MILLRACE_TEST_CLOCK; a
+ * test rewrites it at any moment. The monotonic clock stays as it is, as when an operator sets the
+ * time.
  *
  * A wait on a condition until a moment of the wall clock ends, as in the kernel, when that clock
  * says so: one that jumps back makes the wait longer. It is looked at in slices.
@@ -29,11 +30,14 @@ static void
 open_file(void)
 {
     static const int64_t none;
-    const char *path = getenv("MILLRACE_TEST_CLOCK");
-    int fd = path != NULL ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    const char *folder = getenv("MILLRACE_TEST_CLOCK");
+    int dir = folder != NULL ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    int fd = dir >= 0 ? openat(dir, program_invocation_short_name, O_RDONLY | O_CLOEXEC) : -1;
     void *map = fd >= 0 ? mmap(NULL, sizeof(*offset_ns), PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
     if (fd >= 0)
         (void)close(fd);
+    if (dir >= 0)
+        (void)close(dir);
     *(void **)&real_clock = dlsym(RTLD_NEXT, "clock_gettime");
     offset_ns = map != MAP_FAILED ? (const volatile int64_t *)map : &none;
 }

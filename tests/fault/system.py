@@ -135,7 +135,7 @@ class System(pipeline.Millrace):
         self.kinds = folder / "kinds"
         for source in ("proto/kinds", "tests/fault/kinds"):
             subprocess.run([SOURCE / "tools/kinds", SOURCE / source, self.kinds], check=True)
-        self.broker = Broker(folder / "kafka")
+        self.broker, self.topics = Broker(folder / "kafka"), SOURCE / "deploy/topics.json"
         self.bootstrap = self.s3 = self.s3_endpoint = None
         self.stages = {stage: [] for stage in STAGES}
         self.accepted_at = {}  # by address, when a gateway last answered with 2xx (monotonic)
@@ -205,7 +205,7 @@ class System(pipeline.Millrace):
                   "--instance", one.name]
         if one.stage == "gateway":
             common += ["--listen", f"127.0.0.1:{one.listen}", "--auto-topics",
-                       "--topics", str(SOURCE / "deploy/topics.json"),
+                       "--topics", str(self.topics),
                        "--query", self.query_url()]
         elif one.stage == "archiver":
             common += ["--work-dir", str(one.work)]
@@ -227,6 +227,6 @@ class System(pipeline.Millrace):
         return store | queries | {
             "MILLRACE_BOOTSTRAP": self.broker.address, "MILLRACE_STORE": "s3://mill/fault",
             "MILLRACE_S3_ENDPOINT": self.s3.endpoint, "MILLRACE_KINDS": str(self.kinds),
-            "MILLRACE_TOPICS": str(SOURCE / "deploy/topics.json"),
+            "MILLRACE_TOPICS": str(self.topics),
             "MILLRACE_QUERIES": str(SOURCE / "deploy/queries"),
         }

@@ -14,6 +14,7 @@ class Fault:
     weight = 1  # how often it is chosen, beside the others
     recover_s = 60  # more is a failure
     alone = False  # not at one time with others
+    by_name = False  # only when --only says so
     heals_first = False  # before those of other sorts
 
     def install(self, system):
