@@ -130,26 +130,31 @@ delta_batch_put(struct delta_batch *batch, const struct mr_part *part, int64_t f
 
 /* ---- where a partition stands in its table ---- */
 
-/* A txn of the same pipeline, topic and partition under another topic or cluster id (LAW 2). */
+/* The same topic under another pipeline, cluster or topic id (LAW 2)? Behind the last slash of an
+ * app id stands the partition, before it the topic. */
+static bool
+is_rival(const char *other, const char *app_id, const char *topic)
+{
+    const char *end = strrchr(other, '/');
+    size_t own = (size_t)(strrchr(app_id, '/') - app_id), tail = strlen(topic) + 1;
+    size_t size = end != NULL ? (size_t)(end - other) : 0;
+    if (size <= tail || (size == own && memcmp(other, app_id, own) == 0))
+        return false;
+    return other[size - tail] == '/' && memcmp(end - tail + 1, topic, tail - 1) == 0;
+}
+
 static int
-check_identity(struct keeper *keeper, const struct mr_table *table, const struct mr_part *part,
-               const char *app_id, struct mr_err *err)
+check_identity(const struct mr_table *table, const struct mr_part *part, const char *app_id,
+               struct mr_err *err)
 {
     size_t count;
     const struct mr_table_part *parts = mr_table_parts(table, &count);
-    MR_CLEANUP(mr_freep) char *prefix = mr_printf("%s/", keeper->pipeline);
-    MR_CLEANUP(mr_freep) char *suffix = mr_printf("/%s/%d", part->topic, (int)part->partition);
-    for (size_t i = 0; i < count; i++) {
-        const char *other = parts[i].app_id;
-        size_t length = strlen(other);
-        if (strcmp(other, app_id) != 0 && length > strlen(suffix) &&
-            strncmp(other, prefix, strlen(prefix)) == 0 &&
-            strcmp(other + length - strlen(suffix), suffix) == 0)
+    for (size_t i = 0; i < count; i++)
+        if (is_rival(parts[i].app_id, app_id, part->topic))
             return mr_fail(err, MR_E(IDENTITY), MR_FATAL,
-                           "the table holds %s, this is %s: another cluster, or the topic was made "
-                           "anew; move the table away or give another store",
-                           other, app_id);
-    }
+                           "the table holds %s, this is %s: another pipeline or cluster, or the "
+                           "topic was made anew; move the table away or give another store",
+                           parts[i].app_id, app_id);
     return 0;
 }
 
@@ -167,7 +172,7 @@ delta_start(struct keeper *keeper, struct delta_place *place, struct mr_err *err
         return mr_fail(err, code, why.remedy, "table %s: %s", place->table, why.text);
     if (code == 0) {
         if (mr_table_refresh(entry->table, err) < 0 ||
-            check_identity(keeper, entry->table, part, app_id, err) != 0)
+            check_identity(entry->table, part, app_id, err) != 0)
             return mr_fail_in(err, "table %s", place->table);
         known = mr_table_part(entry->table, app_id);
     }
@@ -249,6 +254,9 @@ append(struct attempt *attempt, const struct mr_table_new_file *file, struct mr_
     for (size_t i = 0; i < count; i++) {
         const struct delta_range *range = &batch->ranges[i];
         keeper_app_id(attempt->keeper, &range->part, names[i].app);
+        /* Not only at the start: both may have found the table empty. */
+        if (check_identity(attempt->entry->table, &range->part, names[i].app, err) != 0)
+            return err->code;
         mr_hex(range->part.topic_id, MR_TOPIC_ID_BYTES, names[i].topic_id);
         ranges[i] =
             (struct mr_table_range){ .app_id = names[i].app,

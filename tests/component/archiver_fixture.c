@@ -83,6 +83,7 @@ bench_open(void **state)
     b->bus = mr_bus_memory();
     b->raw = b->table = (struct archive_rotation){ 1 << 20, 1 << 26, 3600000 };
     b->held_bytes_max = 64 << 20;
+    b->pipeline = "millrace";
     b->metrics = mr_metrics_open(archive_metrics, archive_metrics_count);
     const struct mr_writer_options options = { .linger_ms = -1, .queue_bytes_max = 64 << 20 };
     BENCH_OK(mr_writer_open(b->bus, &options, &b->writer, &oops));
@@ -124,7 +125,7 @@ bench_archive(struct bench *b, const char *group)
                                              .store = store,
                                              .sql = sql,
                                              .kinds = b->kinds,
-                                             .pipeline = "millrace",
+                                             .pipeline = b->pipeline,
                                              .group = group != NULL ? group : "millrace.archiver",
                                              .work_dir = b->work,
                                              .queue_bytes_max = 16 << 20,

@@ -20,7 +20,8 @@ struct bench {
     struct archive_rotation raw, table;
     int64_t held_bytes_max;
     const char *kinds;
-    const char *trace; /* of the events and letters that are put from now on; NULL: none */
+    const char *pipeline; /* of the next archive */
+    const char *trace;    /* of the events and letters that are put from now on; NULL: none */
 };
 
 int bench_open(void **state);

@@ -435,6 +435,48 @@ table_of_another_topic_id_is_refused_naming_both(void **state)
 }
 
 static void
+table_of_another_pipeline_is_refused_naming_both(void **state)
+{
+    struct bench *b = *state;
+    bench_topic(b, CLEAN, 2);
+    struct archive *archive = bench_archive(b, NULL);
+    bench_pin(b, CLEAN, 0, 1, "a");
+    bench_settle(archive);
+    archive_close(archive);
+    b->pipeline = "other";
+    struct mr_err err = { 0 };
+    bench_archive_fails(b, &err);
+    assert_int_equal(err.code, MR_E(IDENTITY));
+    assert_non_null(strstr(err.text, "table holds millrace/"));
+    assert_non_null(strstr(err.text, ", this is other/"));
+}
+
+/* Both begin with no table: the second one to commit finds the first one's records. */
+static void
+table_that_two_pipelines_began_is_refused_by_the_second(void **state)
+{
+    struct bench *b = *state;
+    bench_topic(b, CLEAN, 1);
+    struct archive *one = bench_archive(b, NULL);
+    b->pipeline = "other";
+    struct archive *two = bench_archive(b, "other.archiver");
+    bench_read(one);
+    bench_read(two);
+    bench_pin(b, CLEAN, 0, 1, "a");
+    bench_read(two);
+    bench_settle(one);
+    struct mr_err err = { 0 };
+    int64_t deadline_ms = mr_now_ms() + FIXTURE_WAIT_MS;
+    while (err.code == 0 && mr_now_ms() < deadline_ms && !archive_flush(two))
+        (void)archive_step(two, 10, &err);
+    assert_int_equal(err.code, MR_E(IDENTITY));
+    check_rows(b, "1 a");
+    check_law(b, TABLE, 1, 0);
+    archive_close(one);
+    archive_close(two);
+}
+
+static void
 commit_that_fails_is_tried_again_and_nothing_is_doubled(void **state)
 {
     struct bench *b = *state;
@@ -470,6 +512,8 @@ archiver_table_tests(void)
         ON_BENCH(partition_flows_on_when_its_contract_has_come),
         ON_BENCH(record_that_is_no_event_stops_its_partition),
         ON_BENCH(table_of_another_topic_id_is_refused_naming_both),
+        ON_BENCH(table_of_another_pipeline_is_refused_naming_both),
+        ON_BENCH(table_that_two_pipelines_began_is_refused_by_the_second),
         ON_BENCH(commit_that_fails_is_tried_again_and_nothing_is_doubled),
     };
     return cmocka_run_group_tests_name("tables", tables, NULL, NULL);
