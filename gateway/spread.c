@@ -1,7 +1,7 @@
 /*
  * The record is the note of an offset committed for partition 0. A topic has no setting that could
- * carry it. Kafka forgets offsets of a group without members after its retention (7 days): then the
- * window in which a repeat could be recognised is long over too.
+ * carry it. Kafka forgets an offset of a group without members so long after its commit (7 days),
+ * be the topic in use or not: so what was found is committed again each time.
  */
 #include "gateway/spread.h"
 
@@ -30,14 +30,14 @@ look(struct mr_bus *bus, const char *topic, int *ret, int timeout_ms, struct mr_
 }
 
 static int
-record(struct mr_bus *bus, const char *topic, int present, int timeout_ms, struct mr_err *err)
+record(struct mr_bus *bus, const char *topic, int count, int timeout_ms, struct mr_err *err)
 {
     MR_CLEANUP(mr_reader_closep) struct mr_reader *reader = NULL;
     const struct mr_reader_options options = { .group = SPREAD_GROUP, .queue_bytes_max = 1 << 16 };
     struct mr_part part = { 0 };
     char note[sizeof(prefix) + 16];
     (void)snprintf(part.topic, sizeof(part.topic), "%s", topic);
-    (void)snprintf(note, sizeof(note), "%s%d", prefix, present);
+    (void)snprintf(note, sizeof(note), "%s%d", prefix, count);
     const struct mr_position position = { .note = note };
     if (mr_reader_open(bus, &options, &reader, err) != 0 ||
         mr_reader_assign(reader, &part, 1, err) != 0 ||
@@ -56,9 +56,9 @@ spread_recorded(struct mr_bus *bus, const char *topic, int present, int *ret, in
     if (look(bus, topic, &found, timeout_ms, err) != 0)
         return err->code;
     /* What stands there in the end counts: another gateway may have recorded at the same time. */
-    if (found == 0 &&
-        (record(bus, topic, present, (int)mr_left_ms(deadline_ms, timeout_ms), err) != 0 ||
-         look(bus, topic, &found, (int)mr_left_ms(deadline_ms, timeout_ms), err) != 0))
+    if (record(bus, topic, found > 0 ? found : present, (int)mr_left_ms(deadline_ms, timeout_ms),
+               err) != 0 ||
+        look(bus, topic, &found, (int)mr_left_ms(deadline_ms, timeout_ms), err) != 0)
         return err->code;
     *ret = found > 0 ? found : present;
     return 0;

@@ -9,7 +9,7 @@
 #include "base/base.h"
 #include "bus/bus.h"
 
-/* What is recorded, or present when nothing was, which then is. Blocks. */
+/* What is recorded, or present when nothing was. It is recorded anew. Blocks. */
 int spread_recorded(struct mr_bus *bus, const char *topic, int present, int *ret, int timeout_ms,
                     struct mr_err *err);
 

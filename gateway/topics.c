@@ -21,7 +21,8 @@ enum {
     LOOK_TIMEOUT_MS = 2000,
     UNREACHABLE_MS = 4500, /* readiness must turn within 5 s */
     MAKE_TIMEOUT_MS = 8000,
-    MADE_KEPT_MS = 2000, /* a failure is told to all who waited, then tried again */
+    SPREAD_FRESH_MS = 3600000, /* far below what brokers keep an offset for */
+    MADE_KEPT_MS = 2000,       /* a failure is told to all who waited, then tried again */
     PATH_BYTES = 4096,
 };
 
@@ -114,6 +115,7 @@ finish_spreading(struct errand *errand)
     struct spreading *spreading = (struct spreading *)errand;
     struct topic *topic = spreading->topic;
     topic->is_spread_asked = false;
+    topic->spread_ms = mr_now_ms();
     if (errand->job.result == 0)
         topic->spread = spreading->found;
     else
@@ -125,18 +127,19 @@ bool
 topics_know_spread(struct topics *topics, struct topic *topic)
 {
     struct mr_err unknown = { 0 };
-    if (topic->spread > 0 || topic->is_spread_asked)
-        return topic->spread > 0;
+    bool is_known = topic->spread > 0;
+    if (topic->is_spread_asked || (is_known && mr_now_ms() < topic->spread_ms + SPREAD_FRESH_MS))
+        return is_known;
     struct spreading *spreading = mr_alloc(sizeof(*spreading));
     *spreading =
         (struct spreading){ .errand = { .job.run = run_spreading, .finish = finish_spreading },
                             .topic = topic,
-                            .present = topic->partitions };
+                            .present = is_known ? topic->spread : topic->partitions };
     topic->is_spread_asked =
         errands_submit(topics->options.errands, &spreading->errand, &unknown) == 0;
     if (!topic->is_spread_asked)
         free(spreading);
-    return false;
+    return is_known;
 }
 
 /* ---- open, step ---- */

@@ -22,6 +22,7 @@ struct topic {
     int partitions;
     int spread; /* over so many of them records with an id are spread (LAW 6); 0: not known */
     bool is_spread_asked;
+    int64_t spread_ms;             /* when that was recorded or read last */
     uint8_t id[MR_TOPIC_ID_BYTES]; /* zero: not listed yet */
     uint32_t incarnation;          /* changes when it is made anew under its name */
     struct mr_cell *in, *good;
@@ -51,7 +52,8 @@ enum lookup {
 /* Topics live as long as `topics`. */
 enum lookup topics_look(struct topics *topics, const char *name, struct topic **ret,
                         struct mr_err *err);
-/* Asks for topic->spread when it is not known. False: ask again soon. */
+/* Asks for topic->spread when it is not known, and records it again from time to time. False: ask
+ * again soon. */
 bool topics_know_spread(struct topics *topics, struct topic *topic);
 bool topics_kind_known(const struct topics *topics, const char *kind);
 /* The known ones, as "geo, pin, user". */

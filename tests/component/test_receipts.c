@@ -5,6 +5,7 @@
  */
 #include "gate.h"
 
+#include "clock/clock.h"
 #include "gateway/receipts.h"
 
 #define T    "a1b2c3.pin"
@@ -307,6 +308,38 @@ the_count_of_partitions_is_recorded_with_the_first_event(void **state)
     gate_close(&gate);
 }
 
+static bool
+is_recorded(void *self)
+{
+    struct gate *gate = self;
+    struct mr_err err = { 0 };
+    struct mr_offsets at = { .topic = T };
+    assert_int_equal(mr_bus_offsets(gate->bus, "millrace-spread", &at, 1, 1000, &err), 0);
+    return strcmp(at.note, "partitions=1") == 0;
+}
+
+/* Brokers forget the record a week after it was made, however busy the topic is. */
+static void
+the_count_of_partitions_is_recorded_again_before_it_is_forgotten(void **state)
+{
+    (void)state;
+    struct gate gate;
+    struct answer answer;
+    gate_open(&gate, &three);
+    record_spread(&gate, "partitions=1");
+    post(&gate, OWN, KEY, "{\"n\":1}", &answer);
+    answer_fini(&answer);
+    mr_bus_memory_forget(gate.bus, "millrace-spread", T);
+    mr_clock_hold(mr_now_ms() + 3600000, mr_wall_us());
+    int fd = gate_send(&gate, "POST", OWN, "Idempotency-Key: other\r\n", MR_SLICE("{\"n\":1}"));
+    gate_await(&gate, is_recorded, &gate);
+    mr_clock_release();
+    gate_receive(&gate, fd, &answer);
+    assert_int_equal(answer.status, 200);
+    answer_fini(&answer);
+    gate_close(&gate);
+}
+
 static void
 the_least_used_receipt_goes_first(void **state)
 {
@@ -349,6 +382,7 @@ main(void)
         cmocka_unit_test(a_topic_made_anew_knows_nothing_of_the_old),
         cmocka_unit_test(partitions_that_came_later_do_not_move_an_event),
         cmocka_unit_test(the_count_of_partitions_is_recorded_with_the_first_event),
+        cmocka_unit_test(the_count_of_partitions_is_recorded_again_before_it_is_forgotten),
         cmocka_unit_test(the_least_used_receipt_goes_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
