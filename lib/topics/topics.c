@@ -20,6 +20,7 @@ enum {
 };
 
 static const char size_setting[] = "max.message.bytes";
+static const char policy_setting[] = "cleanup.policy";
 
 struct mr_plan {
     int partitions, replicas;
@@ -126,6 +127,18 @@ widen(struct mr_plan *plan, struct mr_err *err)
     return 0;
 }
 
+/* A compacted topic drops records that have a younger one of their key, read or not. The broker's
+ * own default may be that. */
+static int
+keep_all(struct mr_plan *plan, enum mr_topic_role role, struct mr_err *err)
+{
+    const char *wish = mr_plan_setting(plan, role, policy_setting);
+    if (wish != NULL && strcmp(wish, "delete") != 0)
+        return mr_fail(err, MR_E(INVALID), MR_FATAL,
+                       "%s must be delete, not %s: events would vanish", policy_setting, wish);
+    return put(plan, role, policy_setting, "delete", err);
+}
+
 static int
 fill(struct mr_plan *plan, json_t *root, struct mr_err *err)
 {
@@ -139,7 +152,8 @@ fill(struct mr_plan *plan, json_t *root, struct mr_err *err)
         const char *suffix = mr_topic_suffix((enum mr_topic_role)role);
         json_t *own = role == MR_TOPIC_RAW ? NULL : json_object_get(root, suffix + 1);
         if (put_all(plan, (enum mr_topic_role)role, json_object_get(root, "settings"), err) != 0 ||
-            put_all(plan, (enum mr_topic_role)role, own, err) != 0)
+            put_all(plan, (enum mr_topic_role)role, own, err) != 0 ||
+            keep_all(plan, (enum mr_topic_role)role, err) != 0)
             return err->code;
     }
     return widen(plan, err);

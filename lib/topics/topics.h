@@ -6,7 +6,8 @@
  *     "valid": { ... }, "clean": { ... }, "dead": { ... } }
  *
  * All of T, T.valid, T.clean and T.dead get `settings`; valid, clean and dead may have more, and
- * take records 64 KiB larger than T (LAW 14) unless the file says even more. They are made
+ * take records 64 KiB larger than T (LAW 14) unless the file says even more; none is compacted,
+ * whatever the broker's default is (LAW 13). They are made
  * downstream first (LAW 13).
  *
  * A plan is read-only after open. Threads: any number may read.
