@@ -179,7 +179,7 @@ adopt(struct mr_bus *bus, const struct options *options, struct mr_err *err)
     size_t count = 0;
     (void)snprintf(validator, sizeof(validator), "%s.validator", options->common.pipeline);
     (void)snprintf(archiver, sizeof(archiver), "%s.archiver", options->common.pipeline);
-    mr_counts_note(&none, note);
+    mr_counts_note(&none, NULL, note);
     if (!mr_topic_parse(options->adopt, &wanted) || wanted.role != MR_TOPIC_RAW)
         return mr_fail(err, MR_E(INVALID), MR_FATAL, "option --adopt: \"%s\" is no raw topic",
                        options->adopt);

@@ -65,5 +65,7 @@ void stage_hold(struct mr_stage *stage);
 void stage_cells(struct mr_stage *stage, struct slot *slot);
 void stage_survey(struct mr_stage *stage);
 void stage_count(struct slot *slot);
+/* The topic id in hex that the note names, or NULL. */
+const char *stage_note_topic(const char *note);
 
 #endif

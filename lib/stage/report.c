@@ -21,12 +21,26 @@ const struct mr_metric mr_stage_metrics[] = {
 };
 const size_t mr_stage_metrics_count = MR_COUNT(mr_stage_metrics);
 
+static const char topic_mark[] = " topic=";
+
 void
-mr_counts_note(const struct mr_counts *counts, char ret_note[MR_POSITION_NOTE_MAX])
+mr_counts_note(const struct mr_counts *counts, const uint8_t *topic_id,
+               char ret_note[MR_POSITION_NOTE_MAX])
 {
+    char hex[2 * MR_TOPIC_ID_BYTES + 1] = "";
+    if (topic_id != NULL)
+        mr_hex(topic_id, MR_TOPIC_ID_BYTES, hex);
     (void)snprintf(ret_note, MR_POSITION_NOTE_MAX,
-                   "1 in=%" PRId64 " good=%" PRId64 " repeated=%" PRId64 " dead=%" PRId64,
-                   counts->in, counts->good, counts->repeated, counts->dead);
+                   "1 in=%" PRId64 " good=%" PRId64 " repeated=%" PRId64 " dead=%" PRId64 "%s%s",
+                   counts->in, counts->good, counts->repeated, counts->dead,
+                   topic_id != NULL ? topic_mark : "", hex);
+}
+
+const char *
+stage_note_topic(const char *note)
+{
+    const char *at = strstr(note, topic_mark);
+    return at != NULL ? at + strlen(topic_mark) : NULL;
 }
 
 bool
@@ -37,7 +51,8 @@ mr_counts_parse(const char *note, struct mr_counts *ret)
     int fields =
         sscanf(note, "1 in=%" SCNd64 " good=%" SCNd64 " repeated=%" SCNd64 " dead=%" SCNd64 "%n",
                &counts.in, &counts.good, &counts.repeated, &counts.dead, &end);
-    if (fields != 4 || note[end] != '\0')
+    if (fields != 4 ||
+        (note[end] != '\0' && strncmp(note + end, topic_mark, strlen(topic_mark)) != 0))
         return false;
     *ret = counts;
     return true;

@@ -125,7 +125,7 @@ collect_positions(struct mr_stage *stage, struct mr_position *positions,
         struct slot *slot = &stage->slots[i];
         if (!is_pending(slot))
             continue;
-        mr_counts_note(&slot->pub.counts, notes[count]);
+        mr_counts_note(&slot->pub.counts, slot->pub.part.topic_id, notes[count]);
         positions[count] =
             (struct mr_position){ .slot = (uint32_t)i, .next = slot->next, .note = notes[count] };
         count++;

@@ -28,7 +28,9 @@ struct Millrace__V1__Origin;
 struct mr_counts {
     int64_t in, good, repeated, dead;
 };
-void mr_counts_note(const struct mr_counts *counts, char ret_note[MR_POSITION_NOTE_MAX]);
+/* The note of a committed offset: the counts up to it and the topic's id (NULL: left out). */
+void mr_counts_note(const struct mr_counts *counts, const uint8_t *topic_id,
+                    char ret_note[MR_POSITION_NOTE_MAX]);
 bool mr_counts_parse(const char *note, struct mr_counts *ret);
 
 /* One assigned input partition. */

@@ -184,10 +184,28 @@ start_unborn(struct mr_stage *stage, struct slot *slot, struct mr_err *err)
     return 0;
 }
 
+/* Offsets of a topic that was deleted and made again under its name mean nothing, but may fit. */
+static int
+check_topic_id(const struct mr_part *part, struct mr_err *err)
+{
+    char ours[2 * MR_TOPIC_ID_BYTES + 1];
+    const char *noted = stage_note_topic(part->note);
+    mr_hex(part->topic_id, MR_TOPIC_ID_BYTES, ours);
+    if (noted == NULL || strcmp(noted, ours) == 0)
+        return 0;
+    return mr_fail(err, MR_E(IDENTITY), MR_FATAL,
+                   "topic %s part %d: committed offset %lld is of topic id %s, the topic now has "
+                   "id %s: it was made anew; delete the group's offsets and the outputs, or post "
+                   "to another topic",
+                   part->topic, (int)part->partition, (long long)part->committed, noted, ours);
+}
+
 static int
 start_known(struct slot *slot, struct mr_err *err)
 {
     const struct mr_part *part = &slot->pub.part;
+    if (check_topic_id(part, err) != 0)
+        return err->code;
     if (part->committed < part->log_start || part->committed > part->end)
         return mr_fail(
             err, MR_E(IDENTITY), MR_FATAL,

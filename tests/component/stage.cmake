@@ -4,6 +4,9 @@ mr_test(component validator SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_validator.c
 mr_test(component stage SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_stage.c
     ${CMAKE_CURRENT_LIST_DIR}/stage_fixture.c LINK mr_validate mr_stage mr_contract mr_bus mr_wire
     mr_clock)
-foreach(test validator stage)
+mr_test(component takeover SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_takeover.c
+    ${CMAKE_CURRENT_LIST_DIR}/stage_fixture.c LINK mr_validate mr_stage mr_contract mr_bus mr_wire
+    mr_clock)
+foreach(test validator stage takeover)
     add_dependencies(test_component_${test} kinds)
 endforeach()

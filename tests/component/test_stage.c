@@ -91,6 +91,51 @@ a_rebalance_in_the_middle_doubles_nothing(void **state)
     assert_all_once(mill, 200);
 }
 
+/* Ten records are handled and not committed when the group rebalances. */
+static void
+rebalance_with_an_open_batch(struct mill *mill, bool lost)
+{
+    struct mr_err err = { 0 };
+    int handled = 0;
+    mill->batch_max = 1000;
+    mill->batch_wait_ms = 1000;
+    mill_topics(mill, 0);
+    mill_start(mill);
+    post_pins(mill, 1);
+    mill_run(mill, 1);
+    mr_clock_hold(mr_now_ms(), mr_wall_us()); /* so the batch is not due */
+    post_pins(mill, 10);
+    for (int i = 0; i < 100 && handled < 10; i++)
+        handled += mill_step(mill, &err);
+    mr_bus_memory_rebalance(mill->bus, MILL_GROUP, lost);
+    int result = mill_step(mill, &err);
+    mr_clock_release();
+    assert_int_equal(handled, 10);
+    assert_int_equal(result, 0);
+}
+
+static void
+what_is_revoked_is_finished_first(void **state)
+{
+    struct mill *mill = *state;
+    rebalance_with_an_open_batch(mill, false);
+    assert_int_equal(mill_counts(mill).in, 11);
+    post_pins(mill, 10);
+    mill_run(mill, 21);
+    assert_all_once(mill, 21);
+}
+
+static void
+what_is_lost_is_aborted(void **state)
+{
+    struct mill *mill = *state;
+    rebalance_with_an_open_batch(mill, true);
+    assert_int_equal(mill_counts(mill).in, 1);
+    post_pins(mill, 10);
+    mill_run(mill, 21);
+    assert_all_once(mill, 21);
+}
+
 static void
 a_crash_at_any_step_loses_nothing(void **state)
 {
@@ -471,6 +516,8 @@ main(void)
                                         mill_close),
         cmocka_unit_test_setup_teardown(a_rebalance_in_the_middle_doubles_nothing, mill_open,
                                         mill_close),
+        cmocka_unit_test_setup_teardown(what_is_revoked_is_finished_first, mill_open, mill_close),
+        cmocka_unit_test_setup_teardown(what_is_lost_is_aborted, mill_open, mill_close),
         cmocka_unit_test_setup_teardown(a_crash_at_any_step_loses_nothing, mill_open, mill_close),
         cmocka_unit_test_setup_teardown(offsets_of_one_topic_that_were_lost_end_the_process_too,
                                         mill_open, mill_close),

@@ -217,6 +217,42 @@ the_window_ends_exactly_at_its_reach(void **state)
     assert_counts(mill, MILL_WINDOW + 3, MILL_WINDOW + 2, 1, 0);
 }
 
+/* Retention has taken a part of what the window reaches back to. */
+static void
+looking_back_begins_where_the_log_begins(void **state)
+{
+    struct mill *mill = *state;
+    mill_topics(mill, 0);
+    mill_start(mill);
+    mill_post(mill, 0, "id-0", "{\"index\":1}");
+    mill_post(mill, 0, "id-1", "{\"index\":1}");
+    mill_run(mill, 2);
+    mill_crash(mill);
+    mr_bus_memory_trim(mill->bus, MILL_RAW, 0, 1);
+    mill_start(mill);
+    mill_post(mill, 0, "id-1", "{\"index\":1}");
+    mill_run(mill, 3);
+    assert_counts(mill, 3, 2, 1, 0);
+}
+
+static void
+the_window_holds_no_more_than_its_reach(void **state)
+{
+    enum { COUNT = 3 * MILL_WINDOW };
+    static const char *const labels[] = { MILL_RAW, "0" };
+    struct mill *mill = *state;
+    struct mr_cell *entries = mr_metrics_cell(mill->metrics, "millrace_window_entries", labels);
+    mill_topics(mill, 0);
+    mill_start(mill);
+    for (int i = 0; i < COUNT; i++) {
+        char id[16];
+        (void)snprintf(id, sizeof(id), "id-%d", i);
+        mill_post(mill, 0, id, "{\"index\":1}");
+    }
+    mill_run(mill, COUNT);
+    assert_int_equal(entries->value, MILL_WINDOW);
+}
+
 static void
 a_record_that_comes_again_after_an_abort_is_no_repeat_of_itself(void **state)
 {
@@ -272,8 +308,9 @@ an_output_too_large_is_buried_and_its_neighbours_live(void **state)
     mill_post(mill, 0, "id-1", large); /* not JSON: its dead letter carries all of it */
     for (int i = 0; i < 10; i++)
         mill_post(mill, 0, NULL, "{\"index\":1}");
-    mill_run(mill, 21);
-    assert_counts(mill, 21, 20, 0, 1);
+    mill_post(mill, 0, "id-1", large); /* the window knows it all the same */
+    mill_run(mill, 22);
+    assert_counts(mill, 22, 20, 1, 1);
     char *codes = mill_dead(mill);
     assert_string_equal(codes, "TOO_LARGE");
     free(codes);
@@ -347,6 +384,10 @@ main(void)
         cmocka_unit_test_setup_teardown(an_abort_elsewhere_does_not_cut_the_look_back_short,
                                         mill_open, mill_close),
         cmocka_unit_test_setup_teardown(the_window_ends_exactly_at_its_reach, mill_open,
+                                        mill_close),
+        cmocka_unit_test_setup_teardown(looking_back_begins_where_the_log_begins, mill_open,
+                                        mill_close),
+        cmocka_unit_test_setup_teardown(the_window_holds_no_more_than_its_reach, mill_open,
                                         mill_close),
         cmocka_unit_test_setup_teardown(
             a_record_that_comes_again_after_an_abort_is_no_repeat_of_itself, mill_open, mill_close),

@@ -46,6 +46,21 @@ assert_same(const struct window *window, const struct fact *log, size_t count,
         assert_true(value == expected->value);
 }
 
+static void
+only_what_stands_before_a_record_makes_it_a_repeat(void **state)
+{
+    (void)state;
+    uint8_t id[WINDOW_ID_BYTES];
+    uint64_t value = 0;
+    struct window *window = window_new(100);
+    id_of(1, id);
+    window_add(window, id, 5, 7);
+    assert_false(window_find(window, id, 5, &value));
+    assert_false(window_find(window, id, 3, &value));
+    assert_true(window_find(window, id, 6, &value));
+    window_free(window);
+}
+
 /* Random ids from a small set, random gaps, commits and aborts at random places. */
 static void
 decides_like_its_definition_through_commits_and_aborts(void **state)
@@ -161,6 +176,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(only_what_stands_before_a_record_makes_it_a_repeat),
         cmocka_unit_test(decides_like_its_definition_through_commits_and_aborts),
         cmocka_unit_test(a_record_read_again_after_an_abort_is_no_repeat_of_itself),
         cmocka_unit_test(reach_is_exact_at_its_edge),
