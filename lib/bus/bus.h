@@ -116,9 +116,10 @@ enum { MR_POSITION_NOTE_MAX = 512 };
 #define MR_NO_OFFSET ((int64_t)-1)
 
 struct mr_offsets {
-    const char *topic; /* in: borrowed */
-    int32_t partition; /* in */
-    int64_t log_start; /* out: first offset still there */
+    const char *topic;                   /* in: borrowed */
+    int32_t partition;                   /* in */
+    uint8_t topic_id[MR_TOPIC_ID_BYTES]; /* out: another one than before: it was made anew */
+    int64_t log_start;                   /* out: first offset still there */
     int64_t end;       /* out: behind the last committed record (last stable offset) */
     int64_t high;      /* out of mr_bus_high_watermarks: behind the last record, committed or not */
     int64_t committed; /* out: of the group; MR_NO_OFFSET: none, or no group asked for */

@@ -28,9 +28,8 @@ struct question {
     struct kafka_client *member; /* of the group, or NULL */
     struct mr_offsets *offsets;
     size_t count;
-    uint8_t (*ids)[MR_TOPIC_ID_BYTES]; /* where topic ids go; or NULL */
-    int64_t time_ms, *ret_at;          /* where the first offset of that time goes; or NULL */
-    bool is_high;                      /* high watermarks and nothing else */
+    int64_t time_ms, *ret_at; /* where the first offset of that time goes; or NULL */
+    bool is_high;             /* high watermarks and nothing else */
 };
 
 /* ---- topics ---- */
@@ -105,13 +104,12 @@ ask_topics(const struct question *question, int timeout_ms, struct mr_err *err)
     memcpy(sorted, all, count * sizeof(*sorted));
     qsort(sorted, count, sizeof(*sorted), by_name);
     for (size_t i = 0; i < question->count; i++) {
-        const struct mr_offsets *one = &question->offsets[i];
+        struct mr_offsets *one = &question->offsets[i];
         const rd_kafka_TopicDescription_t *const *topic =
             bsearch(one->topic, sorted, count, sizeof(*sorted), by_key);
         if (check_partition(question, topic, one, err) < 0)
             return err->code;
-        if (question->ids != NULL)
-            kafka_topic_id(*topic, question->ids[i]);
+        kafka_topic_id(*topic, one->topic_id);
     }
     return 0;
 }
@@ -392,9 +390,8 @@ kafka_part_offsets(struct kafka_bus *bus, struct kafka_client *member, struct mr
                    size_t count, int timeout_ms, struct mr_err *err)
 {
     MR_CLEANUP(mr_freep) struct mr_offsets *offsets = mr_alloc(count * sizeof(*offsets));
-    MR_CLEANUP(mr_freep) uint8_t(*ids)[MR_TOPIC_ID_BYTES] = mr_alloc(count * sizeof(*ids));
     const struct question question = {
-        .bus = bus, .member = member, .offsets = offsets, .count = count, .ids = ids
+        .bus = bus, .member = member, .offsets = offsets, .count = count
     };
     if (count == 0)
         return 0;
@@ -407,7 +404,7 @@ kafka_part_offsets(struct kafka_bus *bus, struct kafka_client *member, struct mr
         parts[i].log_start = offsets[i].log_start;
         parts[i].end = offsets[i].end;
         parts[i].committed = offsets[i].committed;
-        memcpy(parts[i].topic_id, ids[i], sizeof(parts[i].topic_id));
+        memcpy(parts[i].topic_id, offsets[i].topic_id, sizeof(parts[i].topic_id));
         memcpy(parts[i].note, offsets[i].note, sizeof(parts[i].note));
     }
     return 0;

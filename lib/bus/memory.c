@@ -229,6 +229,16 @@ mr_bus_memory_recreate(struct mr_bus *handle, const char *name)
     memory_group_topic_changed(bus, topic);
 }
 
+void
+mr_bus_memory_swap(struct mr_bus *handle, const char *name)
+{
+    struct memory_bus *bus = (struct memory_bus *)handle;
+    MEMORY_LOCKED(bus);
+    struct topic *topic = memory_topic(bus, name);
+    MR_ASSERT(topic != NULL);
+    mr_random(topic->pub.id, sizeof(topic->pub.id));
+}
+
 /* ---- questions ---- */
 
 static int
@@ -308,6 +318,7 @@ offsets_of(struct memory_bus *bus, const char *group, struct mr_offsets *one, st
     struct log *log = &topic->logs[one->partition];
     const struct committed *committed =
         group != NULL ? find_committed(bus, group, topic, one->partition) : NULL;
+    memcpy(one->topic_id, topic->pub.id, sizeof(one->topic_id));
     one->log_start = log->start;
     one->end = memory_stable_end(log);
     one->committed = committed != NULL ? committed->offset : MR_NO_OFFSET;
@@ -370,8 +381,7 @@ memory_part_offsets(struct memory_bus *bus, const char *group, struct mr_part *p
     struct mr_offsets one = { .topic = part->topic, .partition = part->partition };
     if (offsets_of(bus, group, &one, err) < 0)
         return err->code;
-    const struct topic *topic = memory_topic(bus, part->topic);
-    memcpy(part->topic_id, topic->pub.id, sizeof(part->topic_id));
+    memcpy(part->topic_id, one.topic_id, sizeof(part->topic_id));
     part->log_start = one.log_start;
     part->end = one.end;
     part->committed = one.committed;

@@ -23,5 +23,7 @@ void mr_bus_memory_forget(struct mr_bus *bus, const char *group, const char *top
 /* Deletes records below offset (retention), or deletes and re-creates the topic with a new id. */
 void mr_bus_memory_trim(struct mr_bus *bus, const char *topic, int32_t partition, int64_t offset);
 void mr_bus_memory_recreate(struct mr_bus *bus, const char *topic);
+/* It was made anew and filled as far as before, between two looks of those who read it. */
+void mr_bus_memory_swap(struct mr_bus *bus, const char *topic);
 
 #endif

@@ -63,7 +63,7 @@ void stage_let_go(struct mr_stage *stage);
 void stage_hold(struct mr_stage *stage);
 /* report.c */
 void stage_cells(struct mr_stage *stage, struct slot *slot);
-void stage_survey(struct mr_stage *stage);
+int stage_survey(struct mr_stage *stage, struct mr_err *err);
 void stage_count(struct slot *slot);
 /* The topic id in hex that the note names, or NULL. */
 const char *stage_note_topic(const char *note);

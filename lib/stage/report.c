@@ -102,14 +102,29 @@ lag_ms(const struct slot *slot)
     return age_ms > 0 ? age_ms : 0;
 }
 
+/* One that was deleted and made again between two looks of the client library is read on at the old
+ * position, in silence (LAW 2). */
+static bool
+is_same_topic(const struct slot *slot, const struct mr_offsets *now, struct mr_err *err)
+{
+    const struct mr_part *part = &slot->pub.part;
+    if (memcmp(part->topic_id, now->topic_id, sizeof(now->topic_id)) == 0)
+        return true;
+    (void)mr_fail(err, MR_E(IDENTITY), MR_FATAL,
+                  "topic %s was made anew while it was read: its events below %lld of part %d may "
+                  "have been passed over; post them again or post to another topic",
+                  part->topic, (long long)slot->next, (int)part->partition);
+    return false;
+}
+
 /* Where the logs end now. A broker that does not answer leaves the figures as they are: the step
  * itself will find out and say so. */
-void
-stage_survey(struct mr_stage *stage)
+int
+stage_survey(struct mr_stage *stage, struct mr_err *err)
 {
     size_t count = stage->slots_count;
     if (count == 0)
-        return;
+        return 0;
     MR_CLEANUP(mr_freep) struct mr_offsets *offsets = mr_alloc(count * sizeof(*offsets));
     for (size_t i = 0; i < count; i++)
         offsets[i] = (struct mr_offsets){ .topic = stage->slots[i].pub.part.topic,
@@ -119,6 +134,8 @@ stage_survey(struct mr_stage *stage)
                                    &shown_by_the_step) == 0;
     for (size_t i = 0; i < count; i++) {
         struct slot *slot = &stage->slots[i];
+        if (answered && !is_same_topic(slot, &offsets[i], err))
+            return err->code;
         if (answered && offsets[i].end > slot->end)
             slot->end = offsets[i].end;
         if (answered && slot->end <= slot->next)
@@ -126,6 +143,7 @@ stage_survey(struct mr_stage *stage)
         mr_set(slot->lag_records, lag_records(slot));
         mr_set(slot->lag_seconds, lag_ms(slot) * 1000);
     }
+    return 0;
 }
 
 bool

@@ -475,8 +475,9 @@ mr_stage_step(struct mr_stage *stage, int wait_ms, struct mr_err *err)
     stage->trouble[0] = '\0';
     if (mr_now_ms() >= stage->survey_ms) {
         stage_hold(stage);
-        stage_survey(stage);
         stage->survey_ms = mr_now_ms() + SURVEY_MS;
+        if (stage_survey(stage, err) != 0)
+            return err->code;
     }
     return result;
 }

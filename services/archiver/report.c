@@ -105,8 +105,22 @@ lag_ms(const struct part *part)
     return age_ms > 0 ? age_ms : 0;
 }
 
-static void
-measure(struct archive *archive)
+/* One that was deleted and made again between two looks of the client library is read on at the old
+ * position, in silence (LAW 2). */
+static bool
+is_same_topic(const struct part *part, const struct mr_offsets *now, struct mr_err *err)
+{
+    if (memcmp(part->bus.topic_id, now->topic_id, sizeof(now->topic_id)) == 0)
+        return true;
+    (void)mr_fail(err, MR_E(IDENTITY), MR_FATAL,
+                  "topic %s was made anew while it was read; what is archived under its name is of "
+                  "the one before: move that away or give another store",
+                  part->bus.topic);
+    return false;
+}
+
+static int
+measure(struct archive *archive, struct mr_err *err)
 {
     size_t count = archive->parts_count;
     MR_CLEANUP(mr_freep) struct mr_offsets *offsets = mr_alloc((count + 1) * sizeof(*offsets));
@@ -119,6 +133,8 @@ measure(struct archive *archive)
         mr_bus_offsets(options->bus, options->group, offsets, count, ASK_MS_MAX, &ignored) == 0;
     for (size_t i = 0; i < count; i++) {
         struct part *part = &archive->parts[i];
+        if (answered && !is_same_topic(part, &offsets[i], err))
+            return err->code;
         if (answered) /* a commit that got lost, in a rebalance for instance, is made again */
             part->committed = offsets[i].committed;
         if (answered && offsets[i].end > part->end) {
@@ -128,6 +144,7 @@ measure(struct archive *archive)
         mr_set(part->lag_records, lag_records(part));
         mr_set(part->lag_seconds, lag_ms(part) * 1000);
     }
+    return 0;
 }
 
 /* Up to where a partition is done: behind the markers at its end too, which are no lag (LAW 12).
@@ -185,7 +202,8 @@ archive_survey(struct archive *archive, struct mr_err *err)
     if (archive->phase != PHASE_FLOWING || now_ms < archive->survey_ms)
         return 0;
     archive->survey_ms = now_ms + SURVEY_MS;
-    measure(archive);
+    if (measure(archive, err) != 0)
+        return err->code;
     show_offsets(archive);
     struct mr_err why = { 0 };
     if (waits_for_contract(archive) && archive_reload(archive, &why) != 0 &&

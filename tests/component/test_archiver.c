@@ -306,6 +306,24 @@ topic_made_anew_is_refused_naming_both(void **state)
 }
 
 static void
+topic_made_anew_unnoticed_is_refused_while_it_is_read(void **state)
+{
+    struct bench *b = *state;
+    bench_topic(b, "t.pin", 1);
+    struct archive *archive = bench_archive(b, NULL);
+    bench_put_text(b, "t.pin", 0, "0");
+    bench_settle(archive);
+    mr_bus_memory_swap(b->bus, "t.pin");
+    struct mr_err err = { 0 };
+    int64_t deadline_ms = mr_now_ms() + FIXTURE_WAIT_MS;
+    while (err.code == 0 && mr_now_ms() < deadline_ms)
+        (void)archive_step(archive, 10, &err);
+    assert_int_equal(err.code, MR_E(IDENTITY));
+    assert_non_null(strstr(err.text, "topic t.pin was made anew while it was read"));
+    archive_close(archive);
+}
+
+static void
 object_without_our_metadata_is_refused(void **state)
 {
     struct bench *b = *state;
@@ -558,6 +576,7 @@ main(void)
         ON_BENCH(object_of_another_archiver_is_adopted),
         ON_BENCH(order_of_objects_is_by_number),
         ON_BENCH(topic_made_anew_is_refused_naming_both),
+        ON_BENCH(topic_made_anew_unnoticed_is_refused_while_it_is_read),
         ON_BENCH(object_without_our_metadata_is_refused),
         ON_BENCH(records_that_are_gone_are_refused_naming_the_range),
         ON_BENCH(store_that_lost_its_objects_is_refused),
