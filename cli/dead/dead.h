@@ -48,6 +48,11 @@ enum {
     LETTER_RECEIVED_AT,
     LETTER_TRACE,
     LETTER_BYTES, /* of the original; NULL: it had no value */
+    LETTER_ATTEMPTS,
+    LETTER_FIRST_DEAD_AT,
+    LETTER_REPLAYED_PARTITION, /* this and the next two: NULL when it was not played again */
+    LETTER_REPLAYED_OFFSET,
+    LETTER_REPLAYED_AT,
     LETTER_COLUMNS
 };
 /* The columns of a line of the stats. */
@@ -58,6 +63,7 @@ enum {
     STATS_CODE,
     STATS_FIELD,
     STATS_LETTERS,
+    STATS_REPLAYED,
     STATS_FIRST,
     STATS_LAST,
     STATS_COLUMNS

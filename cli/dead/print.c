@@ -52,13 +52,31 @@ put_place(struct mr_buf *to, const struct mr_columns *rows, size_t row)
                   mr_column_int(&rows->columns[LETTER_OFFSET], row));
 }
 
+/* Letters of before replays were known do not say how many attempts there were. */
+static void
+put_count(struct mr_buf *to, const struct mr_columns *rows, size_t row, size_t column)
+{
+    const struct mr_column *from = &rows->columns[column];
+    if (mr_column_is_null(from, row))
+        mr_buf_printf(to, "%5s  ", "-");
+    else
+        mr_buf_printf(to, "%5" PRId64 "  ", mr_column_int(from, row));
+}
+
+static bool
+is_replayed(const struct mr_columns *rows, size_t row)
+{
+    return !mr_column_is_null(&rows->columns[LETTER_REPLAYED_AT], row);
+}
+
 /* ---- lines ---- */
 
 void
 dead_put_heading(struct mr_buf *to)
 {
-    mr_buf_printf(to, "%-19s  %-9s  %-15s  %-*s  %-16s  %-14s  %s\n", "DEAD AT (UTC)", "STAGE",
-                  "CODE", PLACE_WIDTH, "LETTER", "FIELD", "RULE", "VALUE");
+    mr_buf_printf(to, "%-19s  %-9s  %-15s  %-*s  %5s  %-8s  %-16s  %-14s  %s\n", "DEAD AT (UTC)",
+                  "STAGE", "CODE", PLACE_WIDTH, "LETTER", "TRIES", "REPLAYED", "FIELD", "RULE",
+                  "VALUE");
 }
 
 void
@@ -73,6 +91,8 @@ dead_put_line(struct mr_buf *to, const struct mr_columns *rows, size_t row)
     put_padded(to, text_of(rows, row, LETTER_STAGE), 9);
     put_padded(to, text_of(rows, row, LETTER_CODE), 15);
     put_padded(to, mr_buf_slice(&place), PLACE_WIDTH);
+    put_count(to, rows, row, LETTER_ATTEMPTS);
+    put_padded(to, is_replayed(rows, row) ? MR_SLICE("yes") : MR_SLICE("no"), 8);
     put_padded(to, text_of(rows, row, LETTER_FIELD), 16);
     put_padded(to, text_of(rows, row, LETTER_RULE), 14);
     print_plain(to, text_of(rows, row, LETTER_VALUE));
@@ -82,15 +102,18 @@ dead_put_line(struct mr_buf *to, const struct mr_columns *rows, size_t row)
 void
 dead_put_stats_heading(struct mr_buf *to)
 {
-    mr_buf_printf(to, "%9s  %-14s  %-8s  %-9s  %-15s  %-16s  %-19s  %s\n", "LETTERS", "TENANT",
-                  "KIND", "STAGE", "CODE", "FIELD", "FIRST (UTC)", "LAST (UTC)");
+    mr_buf_printf(to, "%9s  %9s  %-14s  %-8s  %-9s  %-15s  %-16s  %-19s  %s\n", "LETTERS",
+                  "REPLAYED", "TENANT", "KIND", "STAGE", "CODE", "FIELD", "FIRST (UTC)",
+                  "LAST (UTC)");
 }
 
 void
 dead_put_stats_line(struct mr_buf *to, const struct mr_columns *rows, size_t row)
 {
     MR_ASSERT(rows->count == STATS_COLUMNS);
-    mr_buf_printf(to, "%9" PRId64 "  ", mr_column_int(&rows->columns[STATS_LETTERS], row));
+    mr_buf_printf(to, "%9" PRId64 "  %9" PRId64 "  ",
+                  mr_column_int(&rows->columns[STATS_LETTERS], row),
+                  mr_column_int(&rows->columns[STATS_REPLAYED], row));
     put_padded(to, text_of(rows, row, STATS_TENANT), 14);
     put_padded(to, text_of(rows, row, STATS_KIND), 8);
     put_padded(to, text_of(rows, row, STATS_STAGE), 9);
@@ -134,6 +157,21 @@ put_time_entry(struct mr_buf *to, const char *name, const struct mr_columns *row
     mr_buf_text(to, "\n");
 }
 
+/* When it was played again, and what the new record is called. */
+static void
+put_replay(struct mr_buf *to, const struct mr_columns *rows, size_t row)
+{
+    if (!is_replayed(rows, row)) {
+        put_entry(to, "replayed", MR_SLICE("no"));
+        return;
+    }
+    mr_buf_printf(to, "%-17s ", "replayed at");
+    put_time(to, rows, row, LETTER_REPLAYED_AT);
+    mr_buf_printf(to, ", as partition %" PRId64 " offset %" PRId64 "\n",
+                  mr_column_int(&rows->columns[LETTER_REPLAYED_PARTITION], row),
+                  mr_column_int(&rows->columns[LETTER_REPLAYED_OFFSET], row));
+}
+
 void
 dead_put_letter(struct mr_buf *to, const struct mr_columns *rows, size_t row)
 {
@@ -157,6 +195,12 @@ dead_put_letter(struct mr_buf *to, const struct mr_columns *rows, size_t row)
                   mr_column_int(&rows->columns[LETTER_VERSION], row));
     put_time_entry(to, "received at", rows, row, LETTER_RECEIVED_AT);
     put_time_entry(to, "dead at", rows, row, LETTER_DEAD_AT);
+    if (!mr_column_is_null(&rows->columns[LETTER_ATTEMPTS], row)) {
+        mr_buf_printf(to, "%-17s %" PRId64 "\n", "attempts",
+                      mr_column_int(&rows->columns[LETTER_ATTEMPTS], row));
+        put_time_entry(to, "first dead at", rows, row, LETTER_FIRST_DEAD_AT);
+    }
+    put_replay(to, rows, row);
     if (mr_column_is_null(bytes, row))
         put_entry(to, "original", MR_SLICE("none: a record without value (tombstone)"));
     else

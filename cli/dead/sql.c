@@ -15,7 +15,8 @@ static const char columns[] =
     "tenant, kind, topic, \"partition\", \"offset\", dead_at, stage, code, field, rule, ";
 static const char more_columns[] =
     ", reason, contract_version, event_id, received_at, traceparent, "
-    "octet_length(original) AS original_bytes";
+    "octet_length(original) AS original_bytes, attempts, first_dead_at, "
+    "replayed_partition, replayed_offset, replayed_at";
 static const char masked_value[] =
     "CASE WHEN regexp_matches(field, 'passw|secret|token|credential|authori[sz]ation|api_?key|"
     "private_?key', 'i') THEN '***' ELSE value END AS value";
@@ -147,12 +148,14 @@ dead_sql_stats(const struct dead_options *options, const struct dead_source *sou
 {
     mr_buf_text(sql, "SELECT tenant, kind, stage, code, "
                      "regexp_replace(field, '\\[[0-9]+\\]$', '[]') AS field, "
-                     "count(*) AS letters, min(dead_at) AS first, max(dead_at) AS last");
+                     "count(*) AS letters, count(replayed_at) AS replayed, min(dead_at) AS first, "
+                     "max(dead_at) AS last");
     put_sources(sql, sources, count);
     if (put_filters(options, sql, err) != 0)
         return err->code;
-    mr_buf_printf(sql, " GROUP BY ALL ORDER BY letters DESC, ALL LIMIT %" PRId64,
-                  options->limit + 1);
+    mr_buf_printf(
+        sql, " GROUP BY ALL ORDER BY letters DESC, tenant, kind, stage, code, field LIMIT %" PRId64,
+        options->limit + 1);
     return finish(sql, err);
 }
 

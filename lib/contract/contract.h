@@ -55,6 +55,11 @@ struct mr_verdict {
     char reason[256];                         /* one sentence for a person, names the fix */
 };
 
+/* For a verdict that the caller makes: value becomes the beginning of bytes, reason a text that is
+ * cut between characters. */
+void mr_verdict_show(struct mr_verdict *verdict, struct mr_slice bytes);
+void mr_verdict_say(struct mr_verdict *verdict, const char *reason);
+
 /* Judges one raw value. Returns 0: good, record holds the packed input message and key_text the
  * text of its key field (size 0 when the kind has none); 1: dead, verdict says why. Unwraps at most
  * 3 levels (JSON in a string, a list of exactly one object, {"value":{..}}). Reuses record and

@@ -75,6 +75,9 @@ judge_text(struct mr_check *check, const struct mr_plan_field *field, struct mr_
         return mr_refuse(check, MR_DEAD(MISSING_FIELD), "required",
                          "is the key and may not be empty: send it");
     mr_buf_put(check->key_text, text.data, text.size);
+    if (check->key_text->failed)
+        return mr_refuse(check, MR_DEAD(TOO_LARGE), "size",
+                         "is the key and longer than %zu bytes: shorten it", check->key_text->max);
     return true;
 }
 

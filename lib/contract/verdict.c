@@ -32,9 +32,11 @@ character(const char *from, size_t left)
     return mr_utf8_valid(mr_slice(from, length)) ? length : 0;
 }
 
-static void
-set_value(struct mr_verdict *verdict, const char *from, size_t size)
+void
+mr_verdict_show(struct mr_verdict *verdict, struct mr_slice bytes)
 {
+    const char *from = bytes.data;
+    size_t size = bytes.size;
     char *to = verdict->value;
     for (size_t i = 0; i < size && i < MR_VERDICT_VALUE_MAX;) {
         size_t length = character(from + i, size - i);
@@ -48,6 +50,14 @@ set_value(struct mr_verdict *verdict, const char *from, size_t size)
         i += length > 0 ? length : 1;
     }
     *to = '\0';
+}
+
+void
+mr_verdict_say(struct mr_verdict *verdict, const char *reason)
+{
+    size_t kept = cut(reason, strlen(reason), sizeof(verdict->reason) - 1);
+    memcpy(verdict->reason, reason, kept);
+    verdict->reason[kept] = '\0';
 }
 
 static void
@@ -78,9 +88,7 @@ set_reason(struct mr_verdict *verdict, const char *format, va_list arguments)
     char text[sizeof(verdict->reason) + MR_VERDICT_FIELD_MAX + 1];
     int size = verdict->field[0] != '\0' ? snprintf(text, sizeof(text), "%s ", verdict->field) : 0;
     size += vsnprintf(text + size, sizeof(text) - (size_t)size, format, arguments);
-    size_t kept = cut(text, strlen(text), sizeof(verdict->reason) - 1);
-    memcpy(verdict->reason, text, kept);
-    verdict->reason[kept] = '\0';
+    mr_verdict_say(verdict, text);
 }
 
 bool
@@ -89,7 +97,7 @@ mr_refuse(struct mr_check *check, int code, const char *rule, const char *format
     va_list arguments;
     set_rule(check->verdict, code, rule);
     set_field(check);
-    set_value(check->verdict, check->from, (size_t)(check->in.at - check->from));
+    mr_verdict_show(check->verdict, mr_slice(check->from, (size_t)(check->in.at - check->from)));
     va_start(arguments, format);
     set_reason(check->verdict, format, arguments);
     va_end(arguments);
@@ -102,7 +110,7 @@ mr_refuse_whole(struct mr_check *check, int code, const char *format, ...)
     va_list arguments;
     set_rule(check->verdict, code, "event");
     check->verdict->field[0] = '\0';
-    set_value(check->verdict, check->from, (size_t)(check->in.end - check->from));
+    mr_verdict_show(check->verdict, mr_slice(check->from, (size_t)(check->in.end - check->from)));
     va_start(arguments, format);
     set_reason(check->verdict, format, arguments);
     va_end(arguments);
@@ -119,7 +127,7 @@ mr_refuse_syntax(struct mr_check *check, const struct mr_json *in, const char *s
                                                        : "json";
     set_rule(check->verdict, in->code, rule);
     check->verdict->field[0] = '\0';
-    set_value(check->verdict, in->at, (size_t)(in->end - in->at));
+    mr_verdict_show(check->verdict, mr_slice(in->at, (size_t)(in->end - in->at)));
     (void)snprintf(check->verdict->reason, sizeof(check->verdict->reason), "byte %zu: %s",
                    (size_t)(in->at - start), in->what);
     return false;

@@ -41,10 +41,31 @@ mr_letter_schema(void)
     return &schema;
 }
 
+/* Letters are protobuf, whose C side takes any bytes for a text, and anybody may write to a topic.
+ * A table takes UTF-8 only, so other bytes become \xNN here. */
 static void
 put_text(struct mr_columns *to, size_t *column, const char *text)
 {
-    mr_columns_text(to, (*column)++, mr_slice_text(text));
+    struct mr_slice plain = mr_slice_text(text);
+    if (mr_utf8_valid(plain)) {
+        mr_columns_text(to, (*column)++, plain);
+        return;
+    }
+    MR_CLEANUP(mr_buf_fini) struct mr_buf escaped;
+    mr_buf_init(&escaped, 4 * plain.size);
+    for (const char *at = text; *at != '\0'; at++)
+        mr_buf_printf(&escaped, (signed char)*at < 0 ? "\\x%02x" : "%c", (unsigned char)*at);
+    mr_columns_text(to, (*column)++, mr_buf_slice(&escaped));
+}
+
+/* A time of no calendar, or 0 for one that is not known, is NULL. */
+static void
+put_time(struct mr_columns *to, size_t *column, int64_t us)
+{
+    static const int64_t us_max = 253402300799999999; /* the end of the year 9999 */
+    if (us > 0 && us <= us_max)
+        mr_columns_int(to, *column, us);
+    (*column)++;
 }
 
 static void
@@ -104,15 +125,13 @@ put_letter(struct mr_columns *to, const Millrace__V1__DeadLetter *letter)
     MR_ASSERT(column == TOPIC);
     put_origin(to, &column, letter->origin);
     mr_columns_int(to, column++, letter->contract_version);
-    if (letter->provenance != NULL)
-        mr_columns_int(to, column, letter->provenance->received_us);
-    column++;
-    mr_columns_int(to, column++, letter->dead_us);
+    put_time(to, &column, letter->provenance != NULL ? letter->provenance->received_us : 0);
+    put_time(to, &column, letter->dead_us);
     put_trace(to, &column, letter->provenance);
     MR_ASSERT(column == ATTEMPTS);
     if (letter->attempts > 0) {
         mr_columns_int(to, column++, letter->attempts);
-        mr_columns_int(to, column++, letter->first_dead_us);
+        put_time(to, &column, letter->first_dead_us);
     }
 }
 

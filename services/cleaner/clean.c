@@ -115,14 +115,11 @@ cleaner_waits_for(const struct cleaner *cleaner, uint32_t *ret_version)
 
 /* ---- what goes out ---- */
 
+/* cleaner->record holds the row. */
 static int
-emit_clean(struct cleaner *cleaner, const struct group *group, const struct mr_columns *rows,
-           size_t row, struct mr_err *err)
+emit_clean(struct cleaner *cleaner, const struct group *group, size_t row, struct mr_err *err)
 {
     const struct waiting *w = &group->waiting[row];
-    mr_buf_reset(&cleaner->record);
-    if (mr_contract_encode(group->kind, rows, row, &cleaner->record, err) != 0)
-        return err->code;
     Millrace__V1__Event event = MILLRACE__V1__EVENT__INIT;
     event.provenance = w->event->provenance;
     event.origin = w->event->origin;
@@ -148,7 +145,8 @@ emit_dead(struct cleaner *cleaner, const struct waiting *w, int code, const char
     struct mr_verdict verdict = { .code = code };
     if (code == MILLRACE__V1__DEAD_CODE__RULE_FAILED)
         (void)snprintf(verdict.rule, sizeof(verdict.rule), "clean.sql");
-    (void)snprintf(verdict.reason, sizeof(verdict.reason), "%s", reason);
+    mr_verdict_show(&verdict, original);
+    mr_verdict_say(&verdict, reason);
     const struct group *group = w->part->state;
     struct mr_dead dead = { .provenance = w->event->provenance,
                             .origin = w->event->origin,
@@ -229,6 +227,25 @@ remember(struct group *group, const struct waiting *waiting)
     group->waiting[row] = *waiting;
 }
 
+/* why: the rules failed for this row; NULL: they did not. What they give may still be no record,
+ * such as a list with a NULL in it. */
+static int
+emit_row(struct cleaner *cleaner, const struct group *group, const struct mr_columns *rows,
+         size_t row, const char *why, struct mr_err *err)
+{
+    struct mr_err unfit = { 0 };
+    mr_buf_reset(&cleaner->record);
+    if (why == NULL && mr_contract_encode(group->kind, rows, row, &cleaner->record, &unfit) != 0) {
+        if (unfit.code == MR_E(TOO_LARGE))
+            return *err = unfit, err->code;
+        why = unfit.text;
+    }
+    if (why == NULL)
+        return emit_clean(cleaner, group, row, err);
+    return emit_dead(cleaner, &group->waiting[row], MILLRACE__V1__DEAD_CODE__RULE_FAILED, why,
+                     original_of(cleaner, group, row), err);
+}
+
 static int
 clean_group(struct cleaner *cleaner, struct group *group, struct mr_err *err)
 {
@@ -237,14 +254,10 @@ clean_group(struct cleaner *cleaner, struct group *group, struct mr_err *err)
         return err->code;
     size_t failed = 0;
     for (size_t row = 0; row < cleaned.rows->rows; row++) {
-        int code;
-        if (failed < cleaned.errors_count && cleaned.errors[failed].row == row)
-            code = emit_dead(cleaner, &group->waiting[row], MILLRACE__V1__DEAD_CODE__RULE_FAILED,
-                             cleaned.errors[failed++].text, original_of(cleaner, group, row), err);
-        else
-            code = emit_clean(cleaner, group, cleaned.rows, row, err);
-        if (code != 0)
-            return code;
+        bool has_failed = failed < cleaned.errors_count && cleaned.errors[failed].row == row;
+        const char *why = has_failed ? cleaned.errors[failed++].text : NULL;
+        if (emit_row(cleaner, group, cleaned.rows, row, why, err) != 0)
+            return err->code;
     }
     for (size_t i = 0; i < mr_clean_rules(group->rules); i++)
         group->rule_hits[i] += cleaned.rule_hits[i];

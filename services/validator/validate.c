@@ -13,7 +13,8 @@
 #include "millrace/v1/event.pb-c.h"
 #include "window.h"
 
-enum { VALUE_BYTES_MAX = 64 << 20, PROVENANCE_VERSION = 1 };
+enum { VALUE_BYTES_MAX = 64 << 20, PROVENANCE_VERSION = 1, DEATHS_MAX = 1000000 };
+static const int64_t time_us_max = 253402300799999999; /* the end of the year 9999 */
 
 const struct mr_metric validator_metrics[] = {
     { "millrace_dead_total", MR_COUNTER, "tenant,kind,code", "Dead letters by reason." },
@@ -183,12 +184,36 @@ emit_dead(struct validator *v, struct judged *j, bool is_cut, struct mr_err *err
     return mr_stage_emit_dead(v->stage, j->part, &dead, err);
 }
 
+struct cause {
+    int code;
+    const char *field, *rule, *reason;
+    struct mr_slice value;
+};
+
 static int
-die(struct validator *v, struct judged *j, int code, const char *reason, struct mr_err *err)
+die(struct validator *v, struct judged *j, const struct cause *cause, struct mr_err *err)
 {
-    v->verdict = (struct mr_verdict){ .code = code };
-    (void)snprintf(v->verdict.reason, sizeof(v->verdict.reason), "%s", reason);
-    return emit_dead(v, j, code == MILLRACE__V1__DEAD_CODE__TOO_LARGE, err);
+    struct mr_verdict *verdict = &v->verdict;
+    *verdict = (struct mr_verdict){ .code = cause->code };
+    (void)snprintf(verdict->field, sizeof(verdict->field), "%s", cause->field);
+    (void)snprintf(verdict->rule, sizeof(verdict->rule), "%s", cause->rule);
+    mr_verdict_say(verdict, cause->reason);
+    mr_verdict_show(verdict, cause->value);
+    return emit_dead(v, j, cause->code == MILLRACE__V1__DEAD_CODE__TOO_LARGE, err);
+}
+
+static int
+die_of_size(struct validator *v, struct judged *j, struct mr_err *err)
+{
+    MR_CLEANUP(mr_freep)
+    char *reason =
+        mr_printf("what this record of %zu bytes becomes is larger than its topic takes: "
+                  "send less at once, or raise max.message.bytes of %s",
+                  j->record->value.size, j->part->dead);
+    return die(v, j,
+               &(struct cause){ MILLRACE__V1__DEAD_CODE__TOO_LARGE, "", "max.message.bytes", reason,
+                                j->record->value },
+               err);
 }
 
 /* An id made of a place in a log and what j->id holds already. */
@@ -214,12 +239,57 @@ hash_of(const struct mr_record *record)
     return mr_hash64(record->value.data, record->value.size, 0);
 }
 
-/* Fills who and where; false when there is a header that cannot be read. */
+/* A native producer sets the time of its records to whatever it likes; 0: not known. */
+static int64_t
+received_us(const struct mr_record *record)
+{
+    bool is_usable = record->time_ms > 0 && record->time_ms <= time_us_max / 1000;
+    return is_usable ? record->time_ms * 1000 : 0;
+}
+
 static bool
+is_text(const char *text)
+{
+    return mr_utf8_valid(mr_slice_text(text));
+}
+
+static bool
+is_time(int64_t us)
+{
+    return us >= 0 && us <= time_us_max;
+}
+
+/* What is wrong with a header; NULL: nothing. Its texts and times are stored and shown: one that a
+ * table cannot hold would make the whole table unreadable. */
+static const char *
+fault_of(const Millrace__V1__Provenance *p)
+{
+    if (p == NULL)
+        return "the header \"millrace\" is no Provenance message: leave it out";
+    if (p->version != PROVENANCE_VERSION)
+        return "the header \"millrace\" is not of version 1, which is the one that is known here: "
+               "leave it out";
+    if (p->event_id.len != WINDOW_ID_BYTES)
+        return "the event id in the header \"millrace\" is not 16 bytes long: leave the header out";
+    if (!is_text(p->principal) || !is_text(p->traceparent) ||
+        (p->replay_of != NULL && !is_text(p->replay_of->topic)))
+        return "a text in the header \"millrace\" is not valid UTF-8: leave the header out";
+    if (!is_time(p->received_us) || !is_time(p->first_dead_us))
+        return "a time in the header \"millrace\" is not in the years 1970 to 9999: leave the "
+               "header "
+               "out";
+    if (p->deaths > DEATHS_MAX)
+        return "the header \"millrace\" tells of more than a million deaths: leave the header out";
+    return NULL;
+}
+
+/* Fills who and where; the fault of a header that is there but cannot be used, or NULL. */
+static const char *
 identify(struct validator *v, struct judged *j)
 {
     const struct mr_record *record = j->record;
     struct mr_arena *arena = mr_stage_arena(v->stage);
+    const char *fault = NULL;
     ProtobufCAllocator allocator;
     mr_arena_protobuf(arena, &allocator);
 
@@ -231,12 +301,12 @@ identify(struct validator *v, struct judged *j)
     if (record->header.data != NULL) {
         j->provenance =
             millrace__v1__provenance__unpack(&allocator, record->header.size, record->header.data);
-        if (j->provenance != NULL && j->provenance->version == PROVENANCE_VERSION &&
-            j->provenance->event_id.len == WINDOW_ID_BYTES) {
+        fault = fault_of(j->provenance);
+        if (fault == NULL) {
             memcpy(j->id, j->provenance->event_id.data, sizeof(j->id));
             if (j->provenance->replay_of != NULL) /* no repeat of what it replays: LAW 24 */
                 mix_place(j, j->provenance->replay_of);
-            return true;
+            return NULL;
         }
     }
     mix_place(j, &j->origin);
@@ -245,9 +315,9 @@ identify(struct validator *v, struct judged *j)
     j->provenance->version = PROVENANCE_VERSION;
     j->provenance->event_id =
         (ProtobufCBinaryData){ sizeof(j->id), mr_arena_copy(arena, j->id, sizeof(j->id)) };
-    j->provenance->received_us = record->time_ms * 1000;
+    j->provenance->received_us = received_us(record);
     j->provenance->value_hash = hash_of(record);
-    return record->header.data == NULL;
+    return fault;
 }
 
 /* Can this id come twice? A replay's may, whoever made the event's: a second one is a repeat of the
@@ -263,11 +333,15 @@ judge_value(struct validator *v, struct judged *j, struct mr_err *err)
 {
     const struct mr_slice value = j->record->value;
     if (value.data == NULL)
-        return die(v, j, MILLRACE__V1__DEAD_CODE__TOMBSTONE,
-                   "the record has no value; post a JSON object", err);
+        return die(v, j,
+                   &(struct cause){ MILLRACE__V1__DEAD_CODE__TOMBSTONE, "", "event",
+                                    "the record has no value: send one JSON object", value },
+                   err);
     if (value.size == 0)
-        return die(v, j, MILLRACE__V1__DEAD_CODE__EMPTY,
-                   "the record's value is empty; post a JSON object", err);
+        return die(v, j,
+                   &(struct cause){ MILLRACE__V1__DEAD_CODE__EMPTY, "", "event",
+                                    "the value is empty: send one JSON object", value },
+                   err);
     if (mr_contract_check(j->lane->kind, value, &v->record, &v->key, &v->verdict) == 0)
         return emit_good(v, j, err);
     return emit_dead(v, j, false, err);
@@ -281,9 +355,12 @@ judge(struct validator *v, const struct mr_record *record, struct mr_err *err)
 
     j.lane = j.part->state;
     j.lane->next = record->offset + 1;
-    if (!identify(v, &j))
-        return die(v, &j, MILLRACE__V1__DEAD_CODE__BAD_HEADER,
-                   "the header \"millrace\" is not a Provenance of version 1; leave it out", err);
+    const char *fault = identify(v, &j);
+    if (fault != NULL)
+        return die(v, &j,
+                   &(struct cause){ MILLRACE__V1__DEAD_CODE__BAD_HEADER, "millrace", "header",
+                                    fault, record->header },
+                   err);
     if (!can_repeat(&j))
         return judge_value(v, &j, err);
     hash = hash_of(record);
@@ -292,8 +369,11 @@ judge(struct validator *v, const struct mr_record *record, struct mr_err *err)
     if (!is_known)
         return judge_value(v, &j, err);
     if (first_hash != hash)
-        return die(v, &j, MILLRACE__V1__DEAD_CODE__ID_REUSED,
-                   "this Idempotency-Key or event id came before with another value; use a new one",
+        return die(v, &j,
+                   &(struct cause){ MILLRACE__V1__DEAD_CODE__ID_REUSED, "", "id",
+                                    "this Idempotency-Key or event id came before with another "
+                                    "value: use a new one",
+                                    record->value },
                    err);
     j.part->counts.repeated++;
     return 0;
@@ -316,7 +396,7 @@ recall(void *self, struct mr_stage_part *part, const struct mr_record *record)
 {
     struct validator *v = self;
     struct judged j = { .record = record, .part = part, .lane = part->state };
-    if (identify(v, &j) && can_repeat(&j))
+    if (identify(v, &j) == NULL && can_repeat(&j))
         window_add(j.lane->window, j.id, record->offset, hash_of(record));
 }
 
@@ -327,10 +407,9 @@ too_large(void *self, const struct mr_record *record, struct mr_err *err)
     struct judged j = { .record = record, .part = mr_stage_part_at(v->stage, record->slot) };
     j.lane = j.part->state;
     j.lane->next = record->offset + 1;
-    if (identify(v, &j) && can_repeat(&j))
+    if (identify(v, &j) == NULL && can_repeat(&j))
         window_add(j.lane->window, j.id, record->offset, hash_of(record));
-    return die(v, &j, MILLRACE__V1__DEAD_CODE__TOO_LARGE,
-               "what this record becomes is larger than its topic takes; post less at once", err);
+    return die_of_size(v, &j, err);
 }
 
 const struct mr_stage_handler validator_handler = {

@@ -292,6 +292,49 @@ poison_becomes_dead_letters_and_the_flow_goes_on(void **state)
     free(codes);
 }
 
+/* Any Kafka client can write this header. What it says goes into the table of dead letters, which
+ * one text that is no UTF-8, or one time without a calendar, makes unreadable as a whole. */
+static void
+a_header_that_a_table_cannot_hold_is_dead(void **state)
+{
+    struct mill *mill = *state;
+    uint8_t id[16] = "id-1";
+    Millrace__V1__Origin origin = MILLRACE__V1__ORIGIN__INIT;
+    Millrace__V1__Provenance fine = MILLRACE__V1__PROVENANCE__INIT, bad[9];
+    fine.version = 1;
+    fine.event_id = (ProtobufCBinaryData){ sizeof(id), id };
+    for (size_t i = 0; i < MR_COUNT(bad); i++)
+        bad[i] = fine;
+    bad[0].traceparent = (char *)"\xff\xfe";
+    bad[1].principal = (char *)"\xff\xfe";
+    bad[2].received_us = INT64_MAX;
+    bad[3].received_us = INT64_MIN;
+    bad[4].version = 2;
+    bad[5].event_id.len = 3;
+    bad[6].first_dead_us = INT64_MAX;
+    bad[7].deaths = UINT32_MAX;
+    bad[8].replay_of = &origin;
+    origin.topic = (char *)"\xff\xfe";
+    mill_topics(mill, 0);
+    mill_start(mill);
+    for (size_t i = 0; i < MR_COUNT(bad); i++)
+        mill_post_with(mill, &bad[i], "{\"index\":1}");
+    mill_post_with(mill, &fine, "{\"index\":1}");
+    mill_run(mill, 10);
+    assert_counts(mill, 10, 1, 0, 9);
+    char *codes = mill_dead(mill);
+    assert_string_equal(codes, "BAD_HEADER BAD_HEADER BAD_HEADER BAD_HEADER BAD_HEADER BAD_HEADER "
+                               "BAD_HEADER BAD_HEADER BAD_HEADER");
+    Millrace__V1__DeadLetter *letter = mill_letter(mill);
+    assert_string_equal(letter->field, "millrace");
+    assert_string_equal(letter->rule, "header");
+    assert_non_null(strstr(letter->value, "\\xff\\xfe"));
+    assert_non_null(strstr(letter->reason, "not valid UTF-8"));
+    assert_string_equal(letter->provenance->traceparent, "");
+    millrace__v1__dead_letter__free_unpacked(letter, NULL);
+    free(codes);
+}
+
 static void
 an_output_too_large_is_buried_and_its_neighbours_live(void **state)
 {
@@ -397,6 +440,8 @@ main(void)
                                         mill_open, mill_close),
         cmocka_unit_test_setup_teardown(a_large_record_that_waited_for_its_batch_is_buried_whole,
                                         mill_open, mill_close),
+        cmocka_unit_test_setup_teardown(a_header_that_a_table_cannot_hold_is_dead, mill_open,
+                                        mill_close),
         cmocka_unit_test_setup_teardown(equal_keys_meet_in_one_partition, mill_open, mill_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

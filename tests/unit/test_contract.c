@@ -1,4 +1,5 @@
 #include "contract_kind.h"
+#include "millrace/v1/event.pb-c.h"
 
 /* A thing with little, to vary. */
 #define SMALL(version, fields, clean_fields)                                                       \
@@ -482,6 +483,63 @@ reference_says_what_is_taken(void **state)
     mr_contracts_close(contracts);
 }
 
+static void
+key_beyond_its_maximum_is_too_large(void **state)
+{
+    (void)state;
+    char dir[64];
+    MR_CLEANUP(mr_contracts_closep) struct mr_contracts *texts = NULL;
+    struct mr_buf record, small;
+    struct mr_verdict verdict = { 0 };
+    struct mr_err err = { 0 };
+    make_thing(
+        THING_HEAD "message Thing {\n" THING_OPTIONS(
+            "key: \"word\" version: 1") "optional string word = 1" FIELD("required: true") "}\n"
+                                                                                           "message"
+                                                                                           " CleanT"
+                                                                                           "hing { "
+                                                                                           "optiona"
+                                                                                           "l "
+                                                                                           "string "
+                                                                                           "word = "
+                                                                                           "1; }\n",
+        "SELECT word FROM thing", dir);
+    MR_CLEANUP(mr_freep) char *kinds = mr_printf("%s/kinds", dir);
+    MR_CLEANUP(mr_freep) char *remove = mr_printf("rm -r %s", dir);
+    assert_int_equal(mr_contracts_open(kinds, &texts, &err), 0);
+    const struct mr_kind *worded = mr_contracts_find(texts, "thing");
+    mr_buf_init(&record, 100);
+    mr_buf_init(&small, 3);
+    for (int length = 3; length <= 4; length++) {
+        MR_CLEANUP(mr_freep) char *json = mr_printf("{\"word\":\"%.*s\"}", length, "abcd");
+        int dead = mr_contract_check(worded, mr_slice_text(json), &record, &small, &verdict);
+        assert_int_equal(dead, length == 4);
+    }
+    assert_int_equal(verdict.code, MILLRACE__V1__DEAD_CODE__TOO_LARGE);
+    assert_string_equal(verdict.field, "word");
+    mr_buf_fini(&record);
+    mr_buf_fini(&small);
+    assert_int_equal(system(remove), 0);
+}
+
+/* A text of the SQL engine may be longer than a reason, and end in the middle of a character. */
+static void
+reason_is_cut_between_characters(void **state)
+{
+    (void)state;
+    for (int before = 0; before < 3; before++) {
+        struct mr_verdict verdict;
+        MR_CLEANUP(mr_buf_fini) struct mr_buf text;
+        mr_buf_init(&text, 1 << 12);
+        mr_buf_printf(&text, "%.*s", before, "abc");
+        while (text.size < 1000)
+            mr_buf_text(&text, "\u20ac");
+        mr_verdict_say(&verdict, text.data);
+        assert_true(strlen(verdict.reason) > sizeof(verdict.reason) - 4);
+        assert_true(mr_utf8_valid(mr_slice_text(verdict.reason)));
+    }
+}
+
 int
 main(void)
 {
@@ -501,6 +559,8 @@ main(void)
         cmocka_unit_test(reload_may_add_and_nothing_else),
         cmocka_unit_test(reload_sees_a_changed_rule_and_a_changed_key),
         cmocka_unit_test(reference_says_what_is_taken),
+        cmocka_unit_test(key_beyond_its_maximum_is_too_large),
+        cmocka_unit_test(reason_is_cut_between_characters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
