@@ -243,6 +243,13 @@ mr_reader_offsets(struct mr_reader *reader, struct mr_offsets *offsets, size_t c
     return count == 0 ? 0 : reader->driver->offsets(reader, offsets, count, timeout_ms, err);
 }
 
+int
+mr_reader_is_taken(struct mr_reader *reader, int timeout_ms, struct mr_err *err)
+{
+    MR_ASSERT(timeout_ms >= 0);
+    return reader->driver->is_taken(reader, timeout_ms, err);
+}
+
 /* ---- writer ---- */
 
 int

@@ -210,6 +210,8 @@ int mr_reader_commit(struct mr_reader *reader, const struct mr_position *positio
 /* As mr_bus_offsets, of the reader's group. */
 int mr_reader_offsets(struct mr_reader *reader, struct mr_offsets *offsets, size_t count,
                       int timeout_ms, struct mr_err *err);
+/* 1: another process has joined the group with this reader's instance name; 0: none has. */
+int mr_reader_is_taken(struct mr_reader *reader, int timeout_ms, struct mr_err *err);
 
 /* ---- writer ---- */
 

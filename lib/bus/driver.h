@@ -52,6 +52,7 @@ struct mr_reader_driver {
                   int timeout_ms, struct mr_err *err);
     int (*offsets)(struct mr_reader *reader, struct mr_offsets *offsets, size_t count,
                    int timeout_ms, struct mr_err *err);
+    int (*is_taken)(struct mr_reader *reader, int timeout_ms, struct mr_err *err);
 };
 
 struct mr_writer_driver {

@@ -333,8 +333,8 @@ kafka_fail(struct mr_err *err, struct kafka_client *client, rd_kafka_resp_err_t 
         meaning = mean(client->trouble);
     (void)snprintf(trouble, sizeof(trouble), "%s", client->trouble_text);
     MR_ASSERT(pthread_mutex_unlock(&client->lock) == 0);
-    return mr_fail(err, meaning.ours, meaning.remedy, "%s: %s", what,
-                   explained ? trouble : rd_kafka_err2str(code));
+    return mr_fail(err, meaning.ours, meaning.remedy, "%s: %s%s%s", what, rd_kafka_err2str(code),
+                   explained ? ", " : "", explained ? trouble : "");
 }
 
 int

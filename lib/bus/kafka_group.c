@@ -130,6 +130,8 @@ claim_offer(struct kafka_reader *reader, struct mr_err *err)
     if (kafka_part_offsets(bus, &reader->client, parts, count, LOOK_UP_MS, err) < 0)
         return mr_fail_in(err, "assignment of group %s", reader->group);
     kafka_list_freep(&reader->offer);
+    free(reader->member);
+    reader->member = mr_strdup(rd_kafka_consumer_group_metadata_member_id(reader->metadata));
     free(reader->parts);
     reader->parts = MR_TAKE(parts);
     reader->parts_count = count;
@@ -153,6 +155,14 @@ is_outdated(const struct kafka_reader *reader)
     return !same;
 }
 
+static bool
+is_fatal(const struct kafka_reader *reader)
+{
+    return rd_kafka_fatal_error(reader->client.rk, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+/* A client that failed for good can only be replaced; fenced without cause, it is. 1: what it held
+ * is lost, which the caller hears first. */
 static int
 check_fatal(struct kafka_reader *reader, struct mr_err *err)
 {
@@ -160,17 +170,30 @@ check_fatal(struct kafka_reader *reader, struct mr_err *err)
     rd_kafka_resp_err_t code = rd_kafka_fatal_error(reader->client.rk, text, sizeof(text));
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         return 0;
-    (void)kafka_fail(err, &reader->client, code, "group %s (%s)", reader->group, text);
-    err->remedy = MR_FATAL;
-    return err->code;
+    int taken = code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID
+                    ? kafka_reader_is_taken(&reader->base, LOOK_UP_MS, err)
+                    : 1;
+    if (taken < 0)
+        return taken;
+    if (taken > 0) {
+        (void)kafka_fail(err, &reader->client, code, "group %s (%s)", reader->group, text);
+        err->remedy = MR_FATAL;
+        return err->code;
+    }
+    if (reader->claim == NOTHING)
+        return kafka_reader_renew(reader, err);
+    reader->lost = true;
+    return 1;
 }
 
 int
 kafka_group_tell(struct kafka_reader *reader, struct mr_batch *ret, struct mr_err *err)
 {
-    if (check_fatal(reader, err) < 0 || kafka_group_close_gaps(reader, err) < 0)
+    int failed = check_fatal(reader, err);
+    if (failed < 0 || kafka_group_close_gaps(reader, err) < 0)
         return err->code;
-    if (reader->going) {
+    bool goes = failed > 0 || reader->going;
+    if (goes) {
         reader->lost = reader->lost || is_outdated(reader);
         *ret = (struct mr_batch){ .event = reader->lost ? MR_BUS_LOST : MR_BUS_REVOKED };
     } else if (reader->offer != NULL) {
@@ -178,9 +201,9 @@ kafka_group_tell(struct kafka_reader *reader, struct mr_batch *ret, struct mr_er
         if (claimed <= 0)
             return claimed;
     }
-    if (!reader->going && reader->claim != ASKED)
+    if (!goes && reader->claim != ASKED)
         return 0;
-    if (!reader->going)
+    if (!goes)
         *ret = (struct mr_batch){ .event = MR_BUS_ASSIGNED };
     ret->parts = reader->parts;
     ret->parts_count = reader->parts_count;
@@ -188,6 +211,16 @@ kafka_group_tell(struct kafka_reader *reader, struct mr_batch *ret, struct mr_er
 }
 
 /* ---- answers ---- */
+
+/* Nothing more is told of an assignment that is lost, which librdkafka may know before it says so:
+ * its positions cannot be moved any more, and records would come with a gap. */
+bool
+kafka_group_has_gone(struct kafka_reader *reader)
+{
+    reader->lost = reader->lost || is_fatal(reader) ||
+                   (reader->subscribed && rd_kafka_assignment_lost(reader->client.rk) != 0);
+    return reader->going || reader->lost;
+}
 
 int
 kafka_group_stale(const struct kafka_reader *reader, struct mr_err *err)
@@ -199,10 +232,11 @@ kafka_group_stale(const struct kafka_reader *reader, struct mr_err *err)
 int
 kafka_group_release(struct mr_reader *handle, struct mr_err *err)
 {
-    (void)err;
     struct kafka_reader *reader = (struct kafka_reader *)handle;
     kafka_reader_forget(reader);
     drop_metadata(reader);
+    if (is_fatal(reader))
+        return kafka_reader_renew(reader, err);
     /* An offer that waits behind this was answered already, and there is nothing to answer when
      * the caller gives up what nobody asked back. */
     if (is_unanswered(reader) || (reader->offer == NULL && !reader->subscribed))
@@ -226,5 +260,6 @@ kafka_group_close(struct kafka_reader *reader)
     (void)rd_kafka_consumer_close(reader->client.rk);
     kafka_list_freep(&reader->offer);
     drop_metadata(reader);
-    free(reader->parts);
+    reader->closing = reader->going = reader->lost = false;
+    reader->claim = NOTHING;
 }

@@ -1,5 +1,5 @@
 /*
- * Questions about offsets and groups. However many partitions, it is one request about the topics,
+ * Questions about offsets. However many partitions, it is one request about the topics,
  * then one each for starts and ends to each broker that leads some, then one to the coordinator.
  *
  * Only the calls of librdkafka 2.8.0 that wait for their answer are used. Rejected: its admin calls
@@ -15,12 +15,6 @@
 
 #include "bus/kafka_state.h"
 #include "clock/clock.h"
-
-enum {
-    /* A description of a group has the same fault when it runs into its own timeout: that is put
-     * out of reach, kafka_await gives up earlier and drops a late answer. */
-    GROUP_REQUEST_MS = 3600000,
-};
 
 struct question {
     struct kafka_bus *bus;
@@ -408,75 +402,4 @@ kafka_part_offsets(struct kafka_bus *bus, struct kafka_client *member, struct mr
         memcpy(parts[i].note, offsets[i].note, sizeof(parts[i].note));
     }
     return 0;
-}
-
-static bool
-same_parts(const rd_kafka_topic_partition_list_t *a, const rd_kafka_topic_partition_list_t *b)
-{
-    if (a == NULL || a->cnt != b->cnt)
-        return false;
-    for (int i = 0; i < b->cnt; i++)
-        if (rd_kafka_topic_partition_list_find((rd_kafka_topic_partition_list_t *)a,
-                                               b->elems[i].topic, b->elems[i].partition) == NULL)
-            return false;
-    return true;
-}
-
-static void
-add_all(rd_kafka_topic_partition_list_t *list, const rd_kafka_topic_partition_list_t *parts)
-{
-    for (int i = 0; parts != NULL && i < parts->cnt; i++)
-        (void)rd_kafka_topic_partition_list_add(list, parts->elems[i].topic,
-                                                parts->elems[i].partition);
-}
-
-static bool
-confirms(const rd_kafka_ConsumerGroupDescription_t *group, const char *member,
-         const rd_kafka_topic_partition_list_t *parts, rd_kafka_topic_partition_list_t *held)
-{
-    size_t members = rd_kafka_ConsumerGroupDescription_member_count(group);
-    bool confirmed = false;
-    if (rd_kafka_ConsumerGroupDescription_state(group) != RD_KAFKA_CONSUMER_GROUP_STATE_STABLE)
-        return false;
-    for (size_t i = 0; i < members; i++) {
-        const rd_kafka_MemberDescription_t *at = rd_kafka_ConsumerGroupDescription_member(group, i);
-        const rd_kafka_topic_partition_list_t *its =
-            rd_kafka_MemberAssignment_partitions(rd_kafka_MemberDescription_assignment(at));
-        add_all(held, its);
-        if (strcmp(rd_kafka_MemberDescription_consumer_id(at), member) == 0)
-            confirmed = same_parts(its, parts);
-    }
-    return confirmed;
-}
-
-int
-kafka_group_confirms(struct kafka_bus *bus, const rd_kafka_consumer_group_metadata_t *metadata,
-                     const rd_kafka_topic_partition_list_t *parts,
-                     rd_kafka_topic_partition_list_t *held, int timeout_ms, struct mr_err *err)
-{
-    const char *group = rd_kafka_consumer_group_metadata_group_id(metadata);
-    /* Asked first: descriptions would pile up while no broker is there. */
-    const struct rd_kafka_metadata *harmless;
-    rd_kafka_resp_err_t code = rd_kafka_metadata(bus->client.rk, 0, NULL, &harmless, timeout_ms);
-    kafka_client_listen(&bus->client);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return kafka_fail(err, &bus->client, code, "group %s", group);
-    rd_kafka_metadata_destroy(harmless);
-    MR_CLEANUP(kafka_options_freep)
-    rd_kafka_AdminOptions_t *options =
-        kafka_options(bus, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, GROUP_REQUEST_MS);
-    MR_CLEANUP(kafka_queue_freep) rd_kafka_queue_t *queue = rd_kafka_queue_new(bus->client.rk);
-    MR_CLEANUP(kafka_event_freep) rd_kafka_event_t *event = NULL;
-    size_t groups;
-    rd_kafka_DescribeConsumerGroups(bus->client.rk, &group, 1, options, queue);
-    if (kafka_await(bus, queue, timeout_ms, "description of the group", &event, err) < 0)
-        return err->code;
-    const rd_kafka_ConsumerGroupDescription_t **all =
-        rd_kafka_DescribeConsumerGroups_result_groups(event, &groups);
-    MR_ASSERT(groups == 1);
-    const rd_kafka_error_t *error = rd_kafka_ConsumerGroupDescription_error(all[0]);
-    if (error != NULL)
-        return kafka_fail(err, &bus->client, rd_kafka_error_code(error), "group %s", group);
-    const char *member = rd_kafka_consumer_group_metadata_member_id(metadata);
-    return confirms(all[0], member, parts, held) ? 1 : 0;
 }

@@ -183,7 +183,7 @@ static int
 put_record(struct kafka_reader *reader, const rd_kafka_message_t *message, struct slot *slot,
            struct mr_record *ret)
 {
-    if (slot == NULL || slot->paused || message->offset < slot->next)
+    if (slot == NULL || slot->paused || reader->lost || message->offset < slot->next)
         return 0;
     *ret = (struct mr_record){ .slot = (uint32_t)(slot - reader->slots),
                                .is_end = message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF,
@@ -303,7 +303,7 @@ poll_reader(struct mr_reader *handle, size_t count_max, int timeout_ms, struct m
         return tell_failure(reader, err);
     /* While an assignment waits for a look-up or its answer the member must stay alive and hear of
      * what comes next; no records can come then. */
-    if (reader->offer != NULL || reader->claim == ASKED)
+    if (reader->offer != NULL || reader->claim == ASKED || reader->lost)
         kafka_client_listen(&reader->client);
     for (;;) {
         int told = kafka_group_tell(reader, ret, err);
@@ -332,6 +332,11 @@ seek_now(struct kafka_reader *reader, const struct slot *slot, struct mr_err *er
 {
     MR_CLEANUP(kafka_list_freep) rd_kafka_topic_partition_list_t *list = list_of(slot);
     rd_kafka_error_t *error = rd_kafka_seek_partitions(reader->client.rk, list, SEEK_MS_MAX);
+    if (kafka_group_has_gone(reader)) {
+        if (error != NULL)
+            rd_kafka_error_destroy(error);
+        return kafka_group_stale(reader, err);
+    }
     if (error != NULL)
         return kafka_fail_with(err, &reader->client, error, "seek");
     if (list->elems[0].err != RD_KAFKA_RESP_ERR_NO_ERROR)
@@ -344,7 +349,7 @@ static int
 seek(struct mr_reader *handle, uint32_t index, int64_t offset, struct mr_err *err)
 {
     struct kafka_reader *reader = (struct kafka_reader *)handle;
-    if (index >= reader->slots_count || reader->going)
+    if (index >= reader->slots_count || kafka_group_has_gone(reader))
         return kafka_group_stale(reader, err);
     struct slot *slot = &reader->slots[index];
     slot->next = offset;
@@ -355,7 +360,7 @@ static int
 pause_slot(struct mr_reader *handle, uint32_t index, bool paused, struct mr_err *err)
 {
     struct kafka_reader *reader = (struct kafka_reader *)handle;
-    if (index >= reader->slots_count || reader->going)
+    if (index >= reader->slots_count || kafka_group_has_gone(reader))
         return kafka_group_stale(reader, err);
     struct slot *slot = &reader->slots[index];
     if (slot->paused == paused)
@@ -458,11 +463,14 @@ close_reader(struct mr_reader *handle)
         kafka_group_close(reader);
     kafka_queue_freep(&reader->queue);
     kafka_client_fini(&reader->client);
+    free(reader->parts);
     free(reader->slots);
     free(reader->sorted);
     free(reader->messages);
     free(reader->records);
     free(reader->group);
+    free(reader->instance);
+    free(reader->member);
     free(reader);
 }
 
@@ -476,13 +484,14 @@ static const struct mr_reader_driver driver = {
     .pause = pause_slot,
     .commit = commit,
     .offsets = offsets,
+    .is_taken = kafka_reader_is_taken,
 };
 
 /* A quarter of the budget may be on its way while three quarters are queued. */
 static int
-open_client(struct kafka_reader *reader, const struct mr_reader_options *options,
-            struct mr_err *err)
+open_client(struct kafka_reader *reader, struct mr_err *err)
 {
+    const struct mr_reader_options *options = &reader->options;
     char session[16], kilobytes[24], fetch_bytes[24], records[24];
     int64_t budget = options->queue_bytes_max;
     int64_t on_the_way = budget / 4 > FETCH_BYTES_MIN ? budget / 4 : FETCH_BYTES_MIN;
@@ -495,7 +504,7 @@ open_client(struct kafka_reader *reader, const struct mr_reader_options *options
     (void)snprintf(records, sizeof(records), "%lld",
                    (long long)(most < 10000000 ? most : 10000000));
     const struct kafka_option all[] = { { "group.id", reader->group },
-                                        { "group.instance.id", options->instance },
+                                        { "group.instance.id", reader->instance },
                                         { "session.timeout.ms", session },
                                         { "queued.max.messages.kbytes", kilobytes },
                                         { "queued.min.messages", records },
@@ -504,7 +513,33 @@ open_client(struct kafka_reader *reader, const struct mr_reader_options *options
                                         { NULL, NULL } };
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     kafka_group_conf(conf);
-    return kafka_client_open(&reader->client, KAFKA_CONSUMER, conf, all, err);
+    if (kafka_client_open(&reader->client, KAFKA_CONSUMER, conf, all, err) < 0)
+        return err->code;
+    (void)rd_kafka_poll_set_consumer(reader->client.rk);
+    reader->queue = rd_kafka_queue_get_consumer(reader->client.rk);
+    return 0;
+}
+
+int
+kafka_reader_renew(struct kafka_reader *reader, struct mr_err *err)
+{
+    MR_CLEANUP(kafka_list_freep) rd_kafka_topic_partition_list_t *subscription = NULL;
+    MR_ASSERT(reader->subscribed && reader->slots_count == 0);
+    rd_kafka_resp_err_t code = rd_kafka_subscription(reader->client.rk, &subscription);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return kafka_fail(err, &reader->client, code, "subscription of group %s", reader->group);
+    kafka_group_close(reader);
+    kafka_queue_freep(&reader->queue);
+    rd_kafka_destroy(reader->client.rk);
+    reader->client.rk = NULL;
+    kafka_client_well(&reader->client);
+    reader->gap_due_ms = reader->gap_wait_ms = 0;
+    if (open_client(reader, err) < 0)
+        return err->code;
+    code = rd_kafka_subscribe(reader->client.rk, subscription);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return kafka_fail(err, &reader->client, code, "subscription of group %s", reader->group);
+    return 0;
 }
 
 int
@@ -518,10 +553,12 @@ kafka_reader_open(struct mr_bus *handle, const struct mr_reader_options *options
     kafka_client_init(&reader->client, bus, reader);
     /* librdkafka assigns only in the name of a group; without subscription it never joins it. */
     reader->group = mr_strdup(options->group != NULL ? options->group : bus->client_id);
-    if (open_client(reader, options, err) < 0)
+    if (options->instance != NULL)
+        reader->instance = mr_strdup(options->instance);
+    reader->options = *options;
+    reader->options.group = reader->options.instance = NULL; /* kept above */
+    if (open_client(reader, err) < 0)
         return err->code;
-    (void)rd_kafka_poll_set_consumer(reader->client.rk);
-    reader->queue = rd_kafka_queue_get_consumer(reader->client.rk);
     *ret = MR_TAKE(owned);
     return 0;
 }

@@ -21,7 +21,9 @@ struct kafka_reader {
     struct mr_reader base;
     struct kafka_client client;
     rd_kafka_queue_t *queue;
-    char *group;
+    char *group, *instance; /* instance NULL: no static member */
+    char *member;           /* our id in the last generation that was confirmed; or NULL */
+    struct mr_reader_options options; /* without its texts */
     bool subscribed, closing;
 
     /* Recorded by the rebalance callback, told by poll. */
@@ -56,7 +58,8 @@ void kafka_group_conf(rd_kafka_conf_t *conf);
 int kafka_group_tell(struct kafka_reader *reader, struct mr_batch *ret, struct mr_err *err);
 int kafka_group_release(struct mr_reader *reader, struct mr_err *err);
 int kafka_group_stale(const struct kafka_reader *reader, struct mr_err *err);
-void kafka_group_close(struct kafka_reader *reader);
+bool kafka_group_has_gone(struct kafka_reader *reader);
+void kafka_group_close(struct kafka_reader *reader); /* leaves rk to be destroyed */
 /* kafka_cover.c */
 /* Looks whether held, by all members, is all that the subscription means now; else a time is set.
  */
@@ -64,7 +67,11 @@ int kafka_group_look_for_gaps(struct kafka_reader *reader, rd_kafka_topic_partit
                               int timeout_ms, struct mr_err *err);
 /* Has the group assign anew when that time has come. */
 int kafka_group_close_gaps(struct kafka_reader *reader, struct mr_err *err);
+/* kafka_members.c */
+int kafka_reader_is_taken(struct mr_reader *reader, int timeout_ms, struct mr_err *err);
 /* kafka_reader.c */
+/* Another client in the place of one that is of no use any more, with the same subscription. */
+int kafka_reader_renew(struct kafka_reader *reader, struct mr_err *err);
 void kafka_reader_drop(struct kafka_reader *reader);   /* lent messages */
 void kafka_reader_forget(struct kafka_reader *reader); /* and slots */
 

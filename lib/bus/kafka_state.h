@@ -106,6 +106,7 @@ int kafka_offset_at(struct mr_bus *bus, struct mr_offsets *offsets, int64_t time
 /* Fills everything but start of the parts; for takeover. */
 int kafka_part_offsets(struct kafka_bus *bus, struct kafka_client *member, struct mr_part *parts,
                        size_t count, int timeout_ms, struct mr_err *err);
+/* kafka_members.c */
 /* 1: the group is settled and exactly these parts are the member's, and what all members hold is
  * added to held; 0: not so now. */
 int kafka_group_confirms(struct kafka_bus *bus, const rd_kafka_consumer_group_metadata_t *metadata,

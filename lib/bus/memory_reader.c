@@ -323,6 +323,15 @@ offsets(struct mr_reader *handle, struct mr_offsets *all, size_t count, int time
     return bus->driver->offsets(bus, reader->group, all, count, timeout_ms, err);
 }
 
+static int
+is_taken(struct mr_reader *handle, int timeout_ms, struct mr_err *err)
+{
+    (void)timeout_ms;
+    struct memory_reader *reader = (struct memory_reader *)handle;
+    MEMORY_LOCKED(reader->bus);
+    return memory_fault(reader->bus, "offsets", err) < 0 ? err->code : reader->fenced;
+}
+
 static const struct mr_reader_driver driver = {
     .close = close_reader,
     .subscribe = subscribe,
@@ -333,6 +342,7 @@ static const struct mr_reader_driver driver = {
     .pause = pause_slot,
     .commit = commit,
     .offsets = offsets,
+    .is_taken = is_taken,
 };
 
 int

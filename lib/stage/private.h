@@ -24,6 +24,7 @@ struct slot {
     struct mr_counts counts;     /* as committed */
     int64_t end;                 /* last known, for lag */
     int64_t fresh_ms;            /* what is not handled yet came later than this; UTC */
+    int64_t settled_ms;          /* what is not committed yet came later than this; UTC */
     bool opened;                 /* the handler has state for it */
     bool held;                   /* paused: stage->held_why */
     bool hold_failed;            /* the last call that was to change it: it may be either */
@@ -51,9 +52,12 @@ struct mr_stage {
     size_t careful;   /* so many records still go one by one: one of them was too large */
     int64_t opened_ms, committed_ms, survey_ms;
     char trouble[MR_ERR_TEXT_MAX]; /* why not ready; "" = fine */
+    int64_t failing_ms;            /* since when commits fail; 0: the last one did not */
+    unsigned failing_count;        /* so many in a row */
+    char failing[MR_ERR_TEXT_MAX]; /* the last one's reason */
     char held_why[WHY_MAX];        /* of the last slot that is held; "" = none is */
 
-    struct mr_cell *commits, *aborts, *commit_seconds;
+    struct mr_cell *commits, *aborts, *commit_seconds, *failures, *failing_seconds;
 };
 
 /* takeover.c */
@@ -63,8 +67,11 @@ void stage_let_go(struct mr_stage *stage);
 void stage_hold(struct mr_stage *stage);
 /* report.c */
 void stage_cells(struct mr_stage *stage, struct slot *slot);
+/* Asks where the logs end; fails when a topic is another one now. */
 int stage_survey(struct mr_stage *stage, struct mr_err *err);
+void stage_show(struct mr_stage *stage); /* what is known: lag grows with the clock */
 void stage_count(struct slot *slot);
+void stage_failing(struct mr_stage *stage, const struct mr_err *why); /* NULL: not any more */
 /* The topic id in hex that the note names, or NULL. */
 const char *stage_note_topic(const char *note);
 

@@ -11,11 +11,16 @@ const struct mr_metric mr_stage_metrics[] = {
     { "millrace_events_total", MR_COUNTER, "stage,tenant,kind,outcome",
       "Records by outcome (in, good, repeated, dead) whose result is committed." },
     { "millrace_lag_records", MR_GAUGE, "stage,topic,partition",
-      "Records of a partition that are not yet handled; transaction markers count until passed." },
+      "Records of a partition that are not yet committed; transaction markers count until "
+      "passed." },
     { "millrace_lag_seconds", MR_GAUGE, "stage,topic,partition",
-      "Age that the oldest record not yet handled has at most; 0 at the end of the partition." },
+      "Age that the oldest record not yet committed has at most; 0 at the end of the partition." },
     { "millrace_stage_commits_total", MR_COUNTER, "stage", "Transactions committed." },
     { "millrace_stage_aborts_total", MR_COUNTER, "stage", "Transactions aborted." },
+    { "millrace_stage_commit_failures_total", MR_COUNTER, "stage",
+      "Commits that failed, but for those that a rebalance took the partitions from." },
+    { "millrace_stage_commit_failing_seconds", MR_GAUGE, "stage",
+      "Since how long each commit has failed; 0: the last one did not." },
     { "millrace_stage_commit_seconds", MR_HISTOGRAM, "stage",
       "Time that commits took, delivery of the outputs included." },
 };
@@ -87,18 +92,19 @@ stage_count(struct slot *slot)
     mr_add(slot->outcomes[3], now->dead - before->dead);
 }
 
+/* What is handled and not committed is no less behind: it may come again for ever. */
 static int64_t
 lag_records(const struct slot *slot)
 {
-    return slot->end <= slot->next ? 0 : slot->end - slot->next;
+    return slot->end <= slot->committed ? 0 : slot->end - slot->committed;
 }
 
 static int64_t
 lag_ms(const struct slot *slot)
 {
-    if (lag_records(slot) == 0 || slot->fresh_ms <= 0)
+    if (lag_records(slot) == 0 || slot->settled_ms <= 0)
         return 0;
-    int64_t age_ms = mr_wall_ms() - slot->fresh_ms;
+    int64_t age_ms = mr_wall_ms() - slot->settled_ms;
     return age_ms > 0 ? age_ms : 0;
 }
 
@@ -119,12 +125,10 @@ is_same_topic(const struct slot *slot, const struct mr_offsets *now, struct mr_e
 
 /* Where the logs end now. A broker that does not answer leaves the figures as they are: the step
  * itself will find out and say so. */
-int
-stage_survey(struct mr_stage *stage, struct mr_err *err)
+static int
+look_at_ends(struct mr_stage *stage, struct mr_err *err)
 {
     size_t count = stage->slots_count;
-    if (count == 0)
-        return 0;
     MR_CLEANUP(mr_freep) struct mr_offsets *offsets = mr_alloc(count * sizeof(*offsets));
     for (size_t i = 0; i < count; i++)
         offsets[i] = (struct mr_offsets){ .topic = stage->slots[i].pub.part.topic,
@@ -140,10 +144,53 @@ stage_survey(struct mr_stage *stage, struct mr_err *err)
             slot->end = offsets[i].end;
         if (answered && slot->end <= slot->next)
             slot->fresh_ms = mr_wall_ms();
+        if (answered && slot->end <= slot->committed)
+            slot->settled_ms = slot->fresh_ms;
+    }
+    return 0;
+}
+
+/* A step without a commit succeeds between two that fail: what was wrong stays until one is good.
+ */
+void
+stage_failing(struct mr_stage *stage, const struct mr_err *why)
+{
+    if (why == NULL) {
+        stage->failing_ms = 0;
+        stage->failing_count = 0;
+        return;
+    }
+    if (stage->failing_count++ == 0)
+        stage->failing_ms = mr_now_ms();
+    mr_add(stage->failures, 1);
+    (void)snprintf(stage->failing, sizeof(stage->failing), "%s", why->text);
+}
+
+static int64_t
+failing_age_ms(const struct mr_stage *stage)
+{
+    return stage->failing_count > 0 ? mr_now_ms() - stage->failing_ms : 0;
+}
+
+void
+stage_show(struct mr_stage *stage)
+{
+    mr_set(stage->failing_seconds, failing_age_ms(stage) * 1000);
+    for (size_t i = 0; i < stage->slots_count; i++) {
+        struct slot *slot = &stage->slots[i];
+        if (slot->lag_records == NULL)
+            continue; /* not taken over yet */
         mr_set(slot->lag_records, lag_records(slot));
         mr_set(slot->lag_seconds, lag_ms(slot) * 1000);
     }
-    return 0;
+}
+
+int
+stage_survey(struct mr_stage *stage, struct mr_err *err)
+{
+    int result = stage->slots_count > 0 ? look_at_ends(stage, err) : 0;
+    stage_show(stage);
+    return result;
 }
 
 bool
@@ -154,6 +201,8 @@ mr_stage_ready(const struct mr_stage *stage, const char **ret_why_not)
         *ret_why_not = stage->trouble;
     else if (!stage->joined)
         *ret_why_not = "no assignment yet";
+    else if (stage->failing_count > 0)
+        *ret_why_not = stage->failing;
     else if (stage->held_why[0] != '\0')
         *ret_why_not = stage->held_why;
     return *ret_why_not == NULL;
@@ -163,8 +212,12 @@ void
 mr_stage_status(const struct mr_stage *stage, struct mr_buf *ret_json)
 {
     int64_t age_ms = stage->committed_ms > 0 ? mr_now_ms() - stage->committed_ms : -1;
-    mr_buf_printf(ret_json, "{\"last_commit_ms_ago\":%" PRId64 ",\"in_batch\":%zu,\"parts\":[",
-                  age_ms, stage->in_batch);
+    mr_buf_printf(ret_json,
+                  "{\"last_commit_ms_ago\":%" PRId64 ",\"in_batch\":%zu"
+                  ",\"commits_failing\":%u,\"failing_ms\":%" PRId64 ",\"failing_why\":",
+                  age_ms, stage->in_batch, stage->failing_count, failing_age_ms(stage));
+    mr_buf_json(ret_json, mr_slice_text(stage->failing_count > 0 ? stage->failing : ""));
+    mr_buf_text(ret_json, ",\"parts\":[");
     for (size_t i = 0; i < stage->slots_count; i++) {
         const struct slot *slot = &stage->slots[i];
         const struct mr_counts *counts = &slot->counts;

@@ -45,6 +45,10 @@ mr_stage_open(const struct mr_stage_options *options, struct mr_stage **ret, str
         mr_metrics_cell(options->metrics, "millrace_stage_commits_total", &options->name);
     stage->aborts =
         mr_metrics_cell(options->metrics, "millrace_stage_aborts_total", &options->name);
+    stage->failures =
+        mr_metrics_cell(options->metrics, "millrace_stage_commit_failures_total", &options->name);
+    stage->failing_seconds =
+        mr_metrics_cell(options->metrics, "millrace_stage_commit_failing_seconds", &options->name);
     stage->commit_seconds =
         mr_metrics_cell(options->metrics, "millrace_stage_commit_seconds", &options->name);
     (void)snprintf(stage->group, sizeof(stage->group), "%s.%s", options->pipeline, options->name);
@@ -98,13 +102,31 @@ mr_stage_closep(struct mr_stage **stage)
 
 /* ---- commit and abort ---- */
 
+/* What is said of one that fails again, and what may be done about it. */
+static int
+commit_failed(struct mr_stage *stage, struct mr_err *err)
+{
+    if (err->code == MR_E(STALE) || err->code == MR_E(TOO_LARGE))
+        return err->code; /* a rebalance, or a record that is buried */
+    stage_failing(stage, err);
+    int64_t age_ms = mr_now_ms() - stage->failing_ms;
+    if (stage->failing_count < 2)
+        return err->code;
+    return mr_fail_in(
+        err,
+        "%u commits of %s have failed in a row, for %lld s (its records stay and come "
+        "again; look at the broker's log and the in-sync replicas of "
+        "__transaction_state, __consumer_offsets and the outputs)",
+        stage->failing_count, stage->options.name, (long long)(age_ms / 1000));
+}
+
 static int
 begin(struct mr_stage *stage, struct mr_err *err)
 {
     if (stage->is_open)
         return 0;
     if (mr_writer_begin(stage->writer, err) != 0)
-        return err->code;
+        return commit_failed(stage, err);
     stage->is_open = true;
     return 0;
 }
@@ -140,6 +162,7 @@ committed(struct mr_stage *stage)
         struct slot *slot = &stage->slots[i];
         stage_count(slot);
         slot->committed = slot->next;
+        slot->settled_ms = slot->fresh_ms;
         slot->counts = slot->pub.counts;
         if (slot->unborn)
             stage->survey_ms = 0; /* it may flow now */
@@ -150,6 +173,7 @@ committed(struct mr_stage *stage)
     stage->is_in_doubt = false;
     stage->in_batch = 0;
     stage->committed_ms = mr_now_ms();
+    stage_failing(stage, NULL);
     mr_arena_reset(&stage->arena);
     mr_add(stage->commits, 1);
     if (stage->options.handler->committed != NULL)
@@ -170,9 +194,9 @@ commit(struct mr_stage *stage, struct mr_err *err)
     int result =
         mr_writer_commit(stage->writer, stage->reader, positions, count, COMMIT_MS_MAX, err);
     stage->is_in_doubt = result != 0 && result != MR_E(ABORTED) && result != MR_E(STALE) &&
-                         result != MR_E(FENCED) && result != MR_E(TOO_LARGE);
+                         result != MR_E(TOO_LARGE);
     if (result != 0)
-        return result;
+        return commit_failed(stage, err);
     committed(stage);
     mr_observe_us(stage->commit_seconds, mr_now_us() - from_us);
     return 0;
@@ -255,6 +279,7 @@ recover(struct mr_stage *stage, struct mr_err *err)
         }
         slot->pub.counts = slot->counts;
         slot->next = slot->committed;
+        slot->fresh_ms = slot->settled_ms;
     }
     stage_hold(stage);
     stage->is_broken = false;
@@ -288,6 +313,7 @@ sort_out(struct mr_stage *stage, const struct mr_batch *batch)
         }
         MR_ASSERT(record->offset >= slot->next);
         slot->next = record->offset + 1;
+        slot->end = slot->end > slot->next ? slot->end : slot->next;
         slot->fresh_ms = record->time_ms;
         slot->pub.counts.in++;
         stage->live[live++] = *record;
@@ -408,6 +434,7 @@ hand_back(struct mr_stage *stage, bool is_lost, struct mr_err *err)
         stage->is_broken = stage->is_in_doubt = false;
     }
     stage_let_go(stage);
+    stage_failing(stage, NULL);
     stage->joined = false;
     return mr_reader_release(stage->reader, err);
 }
@@ -462,14 +489,36 @@ step(struct mr_stage *stage, int wait_ms, struct mr_err *err)
     return react(stage, &batch, err);
 }
 
+/* The broker fences a writer also when it ended its transaction for its age, as after a stop of the
+ * process. The group tells whether another process has come under our name (LAW 9); if not, the
+ * writer is made anew. The reader says by itself when its name was taken. */
+static void
+look_who_fenced(struct mr_stage *stage, struct mr_err *err)
+{
+    struct mr_err unknown = { 0 };
+    if (err->code != MR_E(FENCED) || stage->writer == NULL)
+        return;
+    int taken = mr_reader_is_taken(stage->reader, ASK_MS_MAX, &unknown);
+    if (taken > 0)
+        return;
+    err->remedy = MR_RETRY;
+    if (taken < 0)
+        return;
+    mr_writer_close(stage->writer);
+    stage->writer = NULL;
+    stage->is_open = false;
+}
+
 int
 mr_stage_step(struct mr_stage *stage, int wait_ms, struct mr_err *err)
 {
     MR_ASSERT(err->code == 0);
     int result = step(stage, wait_ms, err);
     if (result < 0) {
+        look_who_fenced(stage, err);
         stage->is_broken = true;
         (void)snprintf(stage->trouble, sizeof(stage->trouble), "%s", err->text);
+        stage_show(stage);
         return result;
     }
     stage->trouble[0] = '\0';
