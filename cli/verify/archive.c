@@ -1,5 +1,6 @@
 /*
- * The raw objects, as facts: which ranges they claim, and what each line holds.
+ * The raw objects, as facts: which ranges they claim, and what each line holds. With --since an
+ * object that another one of its partition follows before that time is left out unread.
  */
 #include "verify.h"
 
@@ -8,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { LIST_PAGE = 1000, OBJECT_BYTES_MAX = 1 << 30 };
+enum { LIST_PAGE = 1000, OBJECT_BYTES_MAX = 1 << 30, PARTS_MAX = 4096 };
 
 static struct mr_field line_fields[] = { { "p", MR_TYPE_INTEGER, false },
                                          { "o", MR_TYPE_LONG, false },
@@ -27,6 +28,7 @@ struct finding {
     struct verify *verify;
     struct facts *lines, *ranges;
     struct mr_buf body, inner;
+    int64_t oldest[PARTS_MAX]; /* of each partition: the first offset of the oldest object read */
 };
 
 static int64_t
@@ -106,17 +108,41 @@ sha_is(struct mr_slice bytes, const char *expected)
     return expected != NULL && strcmp(text, expected) == 0;
 }
 
+/* Of a key of ours; false: of somebody else's. */
+static bool
+place_of(const char *key, int32_t *ret_partition, int64_t *ret_first)
+{
+    int partition = -1;
+    const char *name = strrchr(key, '/'), *plus = name != NULL ? strrchr(name, '+') : NULL;
+    const char *folder = strstr(key, "/partition=");
+    if (plus == NULL || folder == NULL || sscanf(folder, "/partition=%d/", &partition) != 1 ||
+        partition < 0 || partition >= PARTS_MAX)
+        return false;
+    *ret_partition = partition;
+    *ret_first = strtoll(plus + 1, NULL, 10);
+    return true;
+}
+
+static int
+note_object(struct finding *f, const char *key, struct mr_err *err)
+{
+    int32_t partition;
+    int64_t first;
+    (void)err;
+    if (place_of(key, &partition, &first) && first > f->oldest[partition] &&
+        first <= since_of(f->verify, MR_TOPIC_RAW, (size_t)partition))
+        f->oldest[partition] = first;
+    return 0;
+}
+
 static int
 take_object(struct finding *f, const char *key, struct mr_err *err)
 {
-    int partition = -1;
+    int32_t partition;
+    int64_t first, lines = 0;
     struct mr_meta meta = { 0 };
-    int64_t lines = 0;
-    const char *name = strrchr(key, '/'), *plus = name != NULL ? strrchr(name, '+') : NULL;
-    const char *folder = strstr(key, "/partition=");
-    if (plus == NULL || folder == NULL || sscanf(folder, "/partition=%d/", &partition) != 1)
-        return 0; /* none of ours */
-    int64_t first = strtoll(plus + 1, NULL, 10);
+    if (!place_of(key, &partition, &first) || first < f->oldest[partition])
+        return 0;
     mr_buf_reset(&f->body);
     if (mr_store_get(f->verify->store, key, &f->body, &meta, err) != 0 ||
         take_lines(f, partition, first, &lines, err) != 0)
@@ -132,7 +158,8 @@ take_object(struct finding *f, const char *key, struct mr_err *err)
 }
 
 static int
-take_folder(struct finding *f, struct mr_err *err)
+each_object(struct finding *f, int (*take)(struct finding *f, const char *key, struct mr_err *err),
+            struct mr_err *err)
 {
     struct verify *v = f->verify;
     MR_CLEANUP(mr_freep) char *prefix = mr_printf("topics/%s/", v->topics[MR_TOPIC_RAW]);
@@ -143,7 +170,7 @@ take_folder(struct finding *f, struct mr_err *err)
                           &count, err) != 0)
             return err->code;
         for (size_t i = 0; i < count; i++)
-            if (take_object(f, objects[i].key, err) != 0)
+            if (take(f, objects[i].key, err) != 0)
                 return err->code;
         if (count > 0)
             (void)snprintf(after, sizeof(after), "%s", objects[count - 1].key);
@@ -154,19 +181,20 @@ take_folder(struct finding *f, struct mr_err *err)
 int
 find_objects(struct verify *v, struct mr_err *err)
 {
-    const struct facts_shape lines = { "objects", &line_schema, NULL, &line_schema,
-                                       "SELECT * FROM objects_rows" };
-    const struct facts_shape ranges = { "ranges", &range_schema, NULL, &range_schema,
-                                        "SELECT * FROM ranges_rows" };
+    const struct facts_shape lines = { "objects", &line_schema, NULL, &line_schema, NULL };
+    const struct facts_shape ranges = { "ranges", &range_schema, NULL, &range_schema, NULL };
     MR_CLEANUP(facts_drop) struct facts *line_facts = NULL;
     MR_CLEANUP(facts_drop) struct facts *range_facts = NULL;
     if (facts_open(&v->ground, &lines, &line_facts, err) != 0 ||
         facts_open(&v->ground, &ranges, &range_facts, err) != 0)
         return err->code;
-    struct finding f = { .verify = v, .lines = line_facts, .ranges = range_facts };
+    static struct finding f;
+    f = (struct finding){ .verify = v, .lines = line_facts, .ranges = range_facts };
     mr_buf_init(&f.body, OBJECT_BYTES_MAX);
     mr_buf_init(&f.inner, OBJECT_BYTES_MAX);
-    int code = take_folder(&f, err);
+    int code = v->since_ms != VERIFY_ALL ? each_object(&f, note_object, err) : 0;
+    if (code == 0)
+        code = each_object(&f, take_object, err);
     mr_buf_fini(&f.body);
     mr_buf_fini(&f.inner);
     if (code != 0 || facts_close(MR_TAKE(line_facts), err) != 0)

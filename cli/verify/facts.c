@@ -14,6 +14,15 @@ struct facts {
     int files;
 };
 
+/* Rows that are reset keep their memory, so where one piece was long each row after it would look
+ * like a full piece. */
+static void
+begin_anew(struct mr_columns **rows, const struct mr_schema *schema)
+{
+    mr_columns_free(*rows);
+    *rows = mr_columns_new(schema);
+}
+
 static int
 relate(struct facts *facts, const char *ending, const struct mr_schema *schema, struct mr_err *err)
 {
@@ -75,16 +84,18 @@ keep(struct facts *facts, struct mr_err *err)
     MR_CLEANUP(mr_freep)
     char *path =
         mr_printf("%s/%s-%06d.parquet", facts->ground->dir, facts->shape.name, facts->files++);
+    MR_CLEANUP(mr_freep) char *all = mr_printf("SELECT * FROM %s_rows", facts->shape.name);
+    const char *select = facts->shape.select != NULL ? facts->shape.select : all;
     struct mr_file_stats stats = { 0 };
     if (bind(facts, "rows", facts->rows, err) != 0 ||
         (facts->beside != NULL && bind(facts, "beside", facts->beside, err) != 0))
         return err->code;
-    int code = mr_sql_write_parquet(facts->ground->sql, facts->shape.select, facts->shape.out, path,
-                                    &stats, err);
+    int code =
+        mr_sql_write_parquet(facts->ground->sql, select, facts->shape.out, path, &stats, err);
     free(stats.columns);
-    mr_columns_reset(facts->rows);
+    begin_anew(&facts->rows, facts->shape.in);
     if (facts->beside != NULL)
-        mr_columns_reset(facts->beside);
+        begin_anew(&facts->beside, facts->shape.beside);
     facts->count = 0;
     return code;
 }
@@ -97,6 +108,7 @@ facts_row(struct facts *facts, struct mr_err *err)
         mr_columns_end_row(facts->rows);
     if (facts->beside != NULL)
         mr_columns_end_row(facts->beside);
+    MR_ASSERT(facts->rows->rows == facts->count);
     bool is_full = facts->count == ROWS_KEPT_MAX || mr_columns_bytes(facts->rows) > BYTES_KEPT_MAX;
     return is_full ? keep(facts, err) : 0;
 }
@@ -112,4 +124,18 @@ facts_close(struct facts *facts, struct mr_err *err)
     char *view = mr_printf("CREATE VIEW %s AS SELECT * FROM read_parquet('%s/%s-*.parquet')",
                            taken->shape.name, taken->ground->dir, taken->shape.name);
     return mr_sql_execute(taken->ground->sql, view, err);
+}
+
+int
+facts_derive(const struct ground *ground, const char *name, const char *select, struct mr_err *err)
+{
+    MR_CLEANUP(mr_freep)
+    char *copy =
+        mr_printf("COPY (%s) TO '%s/%s.parquet' (FORMAT parquet)", select, ground->dir, name);
+    MR_CLEANUP(mr_freep)
+    char *view = mr_printf("CREATE VIEW %s AS SELECT * FROM read_parquet('%s/%s.parquet')", name,
+                           ground->dir, name);
+    if (mr_sql_execute(ground->sql, copy, err) != 0 || mr_sql_execute(ground->sql, view, err) != 0)
+        return mr_fail_in(err, "%s", name);
+    return 0;
 }

@@ -2,7 +2,7 @@
  * facts: what was found, as rows of one relation that SQL can ask about. Rows are kept in Parquet
  * files, so their number is bounded by the disk and not by memory.
  *
- *   struct facts *facts = facts_open(ground, "raw", &schema, NULL, "SELECT * FROM raw_rows");
+ *   facts_open(ground, &shape, &facts, &err);
  *   mr_columns_int(facts_rows(facts), 0, partition); ..
  *   facts_row(facts, &err)                  once for each
  *   facts_close(facts, &err)                from here on `raw` can be asked
@@ -24,11 +24,12 @@ struct ground {
 
 struct facts;
 /* Columns of `in` are relation <name>_rows, those of `beside` (NULL: none) <name>_beside, row by
- * row; select makes the rows that are kept, with the columns of `out`. */
+ * row; select makes the rows that are kept, with the columns of `out`. What this points to lives
+ * longer than the facts. */
 struct facts_shape {
     const char *name;
     const struct mr_schema *in, *beside, *out;
-    const char *select;
+    const char *select; /* NULL: what is in */
 };
 int facts_open(const struct ground *ground, const struct facts_shape *shape, struct facts **ret,
                struct mr_err *err);
@@ -39,5 +40,8 @@ int facts_row(struct facts *facts, struct mr_err *err);
 /* Writes what is left and makes the view <name>. Frees facts. */
 int facts_close(struct facts *facts, struct mr_err *err);
 void facts_drop(struct facts **facts); /* MR_CLEANUP: without a view */
+/* Relation name from what is there, worked out once. */
+int facts_derive(const struct ground *ground, const char *name, const char *select,
+                 struct mr_err *err);
 
 #endif

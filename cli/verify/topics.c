@@ -1,6 +1,6 @@
 /*
- * The records of the four topics, as facts. Each topic is read from its start to where it stood
- * when the marks were taken.
+ * The records of the four topics, as facts. Each topic is read to where it stands when its turn
+ * comes.
  */
 #include "verify.h"
 
@@ -13,13 +13,13 @@
 #include "millrace/v1/event.pb-c.h"
 
 enum {
-    ASK_MS_MAX = 25000, /* an offset that a killed process left undecided is known then */
     POLL_MAX = 1000,
     POLL_MS = 200,
     STALL_MS_MAX = 30000,
     QUEUE_BYTES = 32 << 20,
     PARTS_MAX = 4096,
     LINE_BYTES_MAX = 256 << 20,
+    ID_BYTES = 16,
 };
 
 /* ---- one topic from start to end ---- */
@@ -33,45 +33,13 @@ struct reading {
 };
 
 static int
-list_parts(struct verify *v, const char *topic, struct mr_part **ret, size_t *ret_count,
-           struct mr_err *err)
-{
-    MR_CLEANUP(mr_freep) struct mr_topic *topics = NULL;
-    size_t count, parts = 0;
-    if (mr_bus_topics(v->bus, &topics, &count, ASK_MS_MAX, err) != 0)
-        return err->code;
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(topics[i].name, topic) == 0)
-            parts = (size_t)topics[i].partitions;
-    if (parts == 0)
-        return mr_fail(err, MR_E(NOT_FOUND), MR_FATAL, "there is no topic %s", topic);
-    struct mr_part *list = mr_alloc(parts * sizeof(*list));
-    MR_CLEANUP(mr_freep) struct mr_offsets *offsets = mr_alloc(parts * sizeof(*offsets));
-    for (size_t p = 0; p < parts; p++)
-        offsets[p] = (struct mr_offsets){ .topic = topic, .partition = (int32_t)p };
-    if (mr_bus_offsets(v->bus, NULL, offsets, parts, ASK_MS_MAX, err) != 0) {
-        free(list);
-        return err->code;
-    }
-    for (size_t p = 0; p < parts; p++) {
-        (void)snprintf(list[p].topic, sizeof(list[p].topic), "%s", topic);
-        list[p].partition = (int32_t)p;
-        list[p].start = list[p].log_start = offsets[p].log_start;
-        list[p].end = offsets[p].end;
-    }
-    *ret = list;
-    *ret_count = parts;
-    return 0;
-}
-
-static int
 read_all(struct reading *reading, struct mr_reader *reader, const struct mr_part *parts,
          size_t count, struct mr_err *err)
 {
     MR_CLEANUP(mr_freep) bool *done = mr_alloc(count * sizeof(*done));
     size_t left = 0;
     for (size_t p = 0; p < count; p++) {
-        done[p] = parts[p].log_start >= parts[p].end;
+        done[p] = parts[p].start >= parts[p].end;
         left += !done[p];
     }
     int64_t stall_ms = mr_now_ms() + STALL_MS_MAX;
@@ -99,6 +67,25 @@ read_all(struct reading *reading, struct mr_reader *reader, const struct mr_part
     return 0;
 }
 
+/* Says what of the topic was read. */
+static int
+note_reads(struct verify *v, enum mr_topic_role role, const struct mr_part *parts, size_t count,
+           struct mr_err *err)
+{
+    for (size_t p = 0; p < count; p++) {
+        struct mr_columns *row = facts_rows(v->reads);
+        int64_t since = since_of(v, role, p);
+        mr_columns_text(row, 0, mr_slice_text(mr_topic_suffix(role)));
+        mr_columns_int(row, 1, (int64_t)p);
+        mr_columns_int(row, 2, parts[p].log_start);
+        mr_columns_int(row, 3, parts[p].start);
+        mr_columns_int(row, 4, since > parts[p].start ? since : parts[p].start);
+        if (facts_row(v->reads, err) != 0)
+            return err->code;
+    }
+    return 0;
+}
+
 static int
 read_topic(struct reading *reading, enum mr_topic_role role, struct mr_err *err)
 {
@@ -107,7 +94,8 @@ read_topic(struct reading *reading, enum mr_topic_role role, struct mr_err *err)
     MR_CLEANUP(mr_reader_closep) struct mr_reader *reader = NULL;
     const struct mr_reader_options options = { .queue_bytes_max = QUEUE_BYTES };
     size_t count = 0;
-    if (list_parts(v, v->topics[role], &parts, &count, err) != 0 ||
+    if (list_parts(v, role, &parts, &count, err) != 0 ||
+        note_reads(v, role, parts, count, err) != 0 ||
         mr_reader_open(v->bus, &options, &reader, err) != 0 ||
         mr_reader_assign(reader, parts, count, err) != 0 ||
         read_all(reading, reader, parts, count, err) != 0)
@@ -130,77 +118,13 @@ find(struct verify *v, enum mr_topic_role role, const struct facts_shape *shape,
     return code != 0 ? code : facts_close(MR_TAKE(facts), err);
 }
 
-/* ---- marks ---- */
-
-static struct mr_field marks_fields[] = { { "topic", MR_TYPE_STRING, false },
-                                          { "p", MR_TYPE_INTEGER, false },
-                                          { "log_start", MR_TYPE_LONG, false },
-                                          { "handled", MR_TYPE_LONG, false },
-                                          { "archived", MR_TYPE_LONG, false } };
-static const struct mr_schema marks_schema = { marks_fields, MR_COUNT(marks_fields) };
-
-/* Who makes the next topic of one; nobody behind clean and dead. */
-static const char *const stages[] = { "validator", "cleaner", "archiver", "archiver" };
-
-/* How far the group of a stage has come; 0: it has none. */
-static int
-ask_committed(struct verify *v, const char *stage, enum mr_topic_role role, int32_t partition,
-              int64_t *ret, struct mr_err *err)
-{
-    MR_CLEANUP(mr_freep) char *group = mr_printf("%s.%s", v->pipeline, stage);
-    struct mr_offsets at = { .topic = v->topics[role], .partition = partition };
-    if (mr_bus_offsets(v->bus, group, &at, 1, ASK_MS_MAX, err) != 0)
-        return err->code;
-    *ret = at.committed == MR_NO_OFFSET ? 0 : at.committed;
-    return 0;
-}
-
-static int
-mark_topic(struct verify *v, struct facts *facts, enum mr_topic_role role, struct mr_err *err)
-{
-    MR_CLEANUP(mr_freep) struct mr_part *parts = NULL;
-    size_t count = 0;
-    if (list_parts(v, v->topics[role], &parts, &count, err) != 0)
-        return err->code;
-    for (size_t p = 0; p < count; p++) {
-        int64_t handled = 0, archived = 0;
-        if (ask_committed(v, stages[role], role, (int32_t)p, &handled, err) != 0 ||
-            (role != MR_TOPIC_VALID &&
-             ask_committed(v, "archiver", role, (int32_t)p, &archived, err) != 0))
-            return err->code;
-        struct mr_columns *row = facts_rows(facts);
-        mr_columns_text(row, 0, mr_slice_text(mr_topic_suffix(role)));
-        mr_columns_int(row, 1, (int64_t)p);
-        mr_columns_int(row, 2, parts[p].log_start);
-        mr_columns_int(row, 3, handled);
-        mr_columns_int(row, 4, archived);
-        if (facts_row(facts, err) != 0)
-            return err->code;
-    }
-    return 0;
-}
-
-int
-find_marks(struct verify *v, struct mr_err *err)
-{
-    MR_CLEANUP(facts_drop) struct facts *facts = NULL;
-    const struct facts_shape shape = { "marks", &marks_schema, NULL, &marks_schema,
-                                       "SELECT * FROM marks_rows" };
-    if (facts_open(&v->ground, &shape, &facts, err) != 0)
-        return err->code;
-    for (int role = MR_TOPIC_RAW; role <= MR_TOPIC_DEAD; role++)
-        if (mark_topic(v, facts, (enum mr_topic_role)role, err) != 0)
-            return err->code;
-    return facts_close(MR_TAKE(facts), err);
-}
-
 /* ---- raw ---- */
 
 static struct mr_field raw_fields[] = {
-    { "p", MR_TYPE_INTEGER, false },      { "o", MR_TYPE_LONG, false },
-    { "id", MR_TYPE_STRING, false },      { "value_hash", MR_TYPE_LONG, false },
-    { "line", MR_TYPE_LONG, false },      { "tombstone", MR_TYPE_BOOL, false },
-    { "header_ok", MR_TYPE_BOOL, false },
+    { "p", MR_TYPE_INTEGER, false },       { "o", MR_TYPE_LONG, false },
+    { "t", MR_TYPE_LONG, false },          { "id", MR_TYPE_STRING, false },
+    { "value_hash", MR_TYPE_LONG, false }, { "line", MR_TYPE_LONG, false },
+    { "tombstone", MR_TYPE_BOOL, false },  { "header_ok", MR_TYPE_BOOL, false },
 };
 static const struct mr_schema raw_schema = { raw_fields, MR_COUNT(raw_fields) };
 
@@ -216,6 +140,7 @@ hash_line(struct mr_buf *line, struct mr_slice value)
     return (int64_t)(mr_hash64(line->data, line->size, 0) >> 1);
 }
 
+/* Only an id that a client chose can come twice (LAW 3). */
 static int
 take_raw(struct reading *reading, int32_t partition, const struct mr_record *record,
          struct mr_err *err)
@@ -228,17 +153,18 @@ take_raw(struct reading *reading, int32_t partition, const struct mr_record *rec
             : NULL;
     mr_columns_int(row, 0, partition);
     mr_columns_int(row, 1, record->offset);
-    if (header != NULL && header->event_id.len > 0 && header->event_id.len <= 32) {
-        char id[65];
-        mr_hex(header->event_id.data, header->event_id.len, id);
-        mr_columns_text(row, 2, mr_slice_text(id));
+    mr_columns_int(row, 2, record->time_ms);
+    if (header != NULL && header->idempotency_hash.len > 0 && header->event_id.len == ID_BYTES) {
+        char id[2 * ID_BYTES + 1];
+        mr_hex(header->event_id.data, ID_BYTES, id);
+        mr_columns_text(row, 3, mr_slice_text(id));
     } else {
-        mr_columns_null(row, 2);
+        mr_columns_null(row, 3);
     }
-    mr_columns_int(row, 3, (int64_t)(hash >> 1));
-    mr_columns_int(row, 4, hash_line(&reading->line, record->value));
-    mr_columns_bool(row, 5, record->value.data == NULL);
-    mr_columns_bool(row, 6, header == NULL || header->value_hash == hash);
+    mr_columns_int(row, 4, (int64_t)(hash >> 1));
+    mr_columns_int(row, 5, hash_line(&reading->line, record->value));
+    mr_columns_bool(row, 6, record->value.data == NULL);
+    mr_columns_bool(row, 7, header == NULL || header->value_hash == hash);
     if (header != NULL)
         millrace__v1__provenance__free_unpacked(header, NULL);
     return facts_row(reading->facts, err);
@@ -247,8 +173,7 @@ take_raw(struct reading *reading, int32_t partition, const struct mr_record *rec
 int
 find_raw(struct verify *v, struct mr_err *err)
 {
-    const struct facts_shape shape = { "raw", &raw_schema, NULL, &raw_schema,
-                                       "SELECT * FROM raw_rows" };
+    const struct facts_shape shape = { "raw", &raw_schema, NULL, &raw_schema, NULL };
     return find(v, MR_TOPIC_RAW, &shape, take_raw, err);
 }
 
@@ -256,9 +181,9 @@ find_raw(struct verify *v, struct mr_err *err)
 
 #define PLACE                                                                                      \
     { "p", MR_TYPE_INTEGER, false }, { "o", MR_TYPE_LONG, false },                                 \
-        { "op", MR_TYPE_INTEGER, false },                                                          \
+        { "op", MR_TYPE_INTEGER, false }, { "oo", MR_TYPE_LONG, false },                           \
     {                                                                                              \
-        "oo", MR_TYPE_LONG, false                                                                  \
+        "t", MR_TYPE_LONG, false                                                                   \
     }
 
 static struct mr_field place_fields[] = { PLACE, { "stage", MR_TYPE_STRING, false } };
@@ -274,13 +199,14 @@ static const struct mr_schema place_schema = { place_fields, MR_COUNT(place_fiel
                               dead_schema = { dead_fields, MR_COUNT(dead_fields) };
 
 static void
-put_place(struct mr_columns *row, int32_t partition, int64_t offset,
+put_place(struct mr_columns *row, int32_t partition, const struct mr_record *record,
           const Millrace__V1__Origin *origin)
 {
     mr_columns_int(row, 0, partition);
-    mr_columns_int(row, 1, offset);
+    mr_columns_int(row, 1, record->offset);
     mr_columns_int(row, 2, origin->partition);
     mr_columns_int(row, 3, origin->offset);
+    mr_columns_int(row, 4, record->time_ms);
 }
 
 static int
@@ -299,7 +225,7 @@ take_valid(struct reading *reading, int32_t partition, const struct mr_record *r
         millrace__v1__event__unpack(NULL, record->value.size, record->value.data);
     bool is_good = event != NULL && event->origin != NULL;
     if (is_good)
-        put_place(facts_rows(reading->facts), partition, record->offset, event->origin);
+        put_place(facts_rows(reading->facts), partition, record, event->origin);
     if (event != NULL)
         millrace__v1__event__free_unpacked(event, NULL);
     return is_good ? facts_row(reading->facts, err)
@@ -309,8 +235,7 @@ take_valid(struct reading *reading, int32_t partition, const struct mr_record *r
 int
 find_valid(struct verify *v, struct mr_err *err)
 {
-    const struct facts_shape shape = { "valid", &place_schema, NULL, &place_schema,
-                                       "SELECT * FROM valid_rows" };
+    const struct facts_shape shape = { "valid", &place_schema, NULL, &place_schema, NULL };
     return find(v, MR_TOPIC_VALID, &shape, take_valid, err);
 }
 
@@ -326,7 +251,7 @@ take_clean(struct reading *reading, int32_t partition, const struct mr_record *r
         mr_contract_decode(kind, MR_OUTPUT, mr_slice(event->record.data, event->record.len),
                            facts_rows(reading->facts), err) == 0;
     if (is_good)
-        put_place(facts_beside(reading->facts), partition, record->offset, event->origin);
+        put_place(facts_beside(reading->facts), partition, record, event->origin);
     if (event != NULL)
         millrace__v1__event__free_unpacked(event, NULL);
     return is_good ? facts_row(reading->facts, err)
@@ -338,7 +263,7 @@ find_clean(struct verify *v, struct mr_err *err)
 {
     MR_CLEANUP(mr_buf_fini) struct mr_buf select;
     mr_buf_init(&select, 1 << 20);
-    mr_buf_text(&select, "SELECT b.p, b.o, b.op, b.oo, ");
+    mr_buf_text(&select, "SELECT b.p, b.o, b.op, b.oo, b.t, ");
     hash_expression(&v->kind->output, v->kind->key_out, &select);
     mr_buf_text(&select, " AS k, ");
     hash_expression(&v->kind->output, -1, &select);
@@ -357,8 +282,8 @@ take_dead(struct reading *reading, int32_t partition, const struct mr_record *re
     bool is_good = letter != NULL && letter->origin != NULL &&
                    mr_letter_decode(record->value, facts_rows(reading->facts), err) == 0;
     if (is_good) {
-        put_place(facts_beside(reading->facts), partition, record->offset, letter->origin);
-        mr_columns_text(facts_beside(reading->facts), 4, mr_slice_text(letter->stage));
+        put_place(facts_beside(reading->facts), partition, record, letter->origin);
+        mr_columns_text(facts_beside(reading->facts), 5, mr_slice_text(letter->stage));
     }
     if (letter != NULL)
         millrace__v1__dead_letter__free_unpacked(letter, NULL);
@@ -371,7 +296,7 @@ find_dead(struct verify *v, struct mr_err *err)
 {
     MR_CLEANUP(mr_buf_fini) struct mr_buf select;
     mr_buf_init(&select, 1 << 20);
-    mr_buf_text(&select, "SELECT b.p, b.o, b.op, b.oo, b.stage, ");
+    mr_buf_text(&select, "SELECT b.p, b.o, b.op, b.oo, b.t, b.stage, ");
     hash_expression(mr_letter_schema(), -1, &select);
     mr_buf_text(&select, " AS h FROM dead_beside AS b POSITIONAL JOIN dead_rows AS r");
     const struct facts_shape shape = { "dead", mr_letter_schema(), &staged_schema, &dead_schema,

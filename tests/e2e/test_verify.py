@@ -2,65 +2,18 @@
 when all services have ended: only the broker runs, and the store is a folder."""
 
 import json
-import subprocess
-from pathlib import Path
 
 import pyarrow
-import pyarrow.parquet
 import pytest
 import requests
 
 import expected
 import pipeline
+from still import Still, damage
 
 COUNT = 20
 PLAIN = ("fine", "copied", "skipped", "changed", "shortened", "emptied", "doubled", "rewritten")
 ODD = b'{"ind": 1}\n[]\nnot json\n\xff\xfe\n{"millrace_base64":"AA=="}\n{"millrace_null":true}\n'
-
-
-class Still:
-    """What is left of a millrace: broker and store."""
-
-    def __init__(self, folder, env):
-        self.folder, self.vars = folder, env
-        self.root = Path(env["STORE_URL"].removeprefix("file:"))
-        self.vars["BOOTSTRAP"] = self.kafka("start").strip()
-
-    def kafka(self, *words):
-        return subprocess.run([pipeline.SOURCE / "tools/kafka", *words, "--dir",
-                               self.folder / "kafka"], check=True, stdout=subprocess.PIPE,
-                              text=True).stdout
-
-    def verify(self, tenant, *words):
-        """(exit code, what it says)"""
-        done = subprocess.run(
-            [pipeline.BUILD / "bin/millrace", "verify", "--tenant", tenant, *words,
-             "--bootstrap", self.vars["BOOTSTRAP"], "--store", self.vars["STORE_URL"],
-             "--kinds", pipeline.BUILD / "kinds", "--work-dir", self.folder],
-            stdout=subprocess.PIPE, text=True, timeout=60)
-        return done.returncode, done.stdout
-
-    def finds(self, tenant, *rules):
-        """Exactly these rules are broken for pins, and nothing else of the tenant."""
-        code, out = self.verify(tenant, "--json")
-        flows = json.loads(out)["flows"]
-        broken = {rule["rule"] for flow in flows for rule in flow["rules"] if rule["broken"]}
-        assert code == 1 and broken == set(rules), out
-        code, out = self.verify(tenant)
-        assert code == 1 and "the law is BROKEN" in out and all(rule in out for rule in rules)
-
-    def kcat(self, *words, **more):
-        return subprocess.run(["kcat", "-b", self.vars["BOOTSTRAP"], *words], check=True,
-                              capture_output=True, **more).stdout
-
-    def file(self, pattern):
-        return next(self.root.glob(pattern))
-
-    def rewrite(self, tenant, change):
-        path = self.file(f"tables/{tenant}_pin_table/*.parquet")
-        table = pyarrow.parquet.read_table(path)
-        path.chmod(0o600)
-        pyarrow.parquet.write_table(change(table), path)
 
 
 @pytest.fixture(scope="module")
@@ -145,26 +98,12 @@ def test_an_event_that_was_cleaned_twice(still, tmp_path):
 def test_a_record_that_was_passed_over(still):
     still.kcat("-P", "-t", "skipped.pin", "-p", "0", input=b'{"ind": 77}')
 
-    def moved():
-        done = subprocess.run(
-            [pipeline.SOURCE / "tools/kafka", "run",
-             "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand", "--dir",
-             still.folder / "kafka", "--bootstrap-server", still.vars["BOOTSTRAP"], "--group",
-             "millrace.validator", "--topic", "skipped.pin:0", "--reset-offsets", "--to-latest",
-             "--execute"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        return "skipped.pin" in done.stdout and "Error" not in done.stdout
-    pipeline.until(moved, "the group is empty and its offset moved", 30)
+    still.group("validator", "skipped.pin:0", "--reset-offsets", "--to-latest", "--execute")
     still.finds("skipped", "a record without outcome is a repeat")
 
 
 def test_a_changed_line(still):
-    path = still.file("topics/changed.pin/partition=0/*.json")
-    path.chmod(0o600)
-    with path.open("r+b") as file:
-        file.seek(10)
-        byte = file.read(1)
-        file.seek(10)
-        file.write(b"x" if byte != b"x" else b"y")
+    damage(still.file("topics/changed.pin/partition=0/*.json"))
     still.finds("changed", "raw objects are as long as they say, and unchanged",
                 "each line of the objects is its record")
 
@@ -181,7 +120,8 @@ def test_a_lost_line(still):
 
 def test_a_lost_object(still):
     still.file("topics/emptied.pin/partition=0/*.json").unlink()
-    still.finds("emptied", "no record is missing in the objects")
+    still.finds("emptied", "no record is missing in the objects",
+                "the archiver's last object is there")
 
 
 def test_a_row_that_is_kept_twice(still):
@@ -197,4 +137,5 @@ def test_a_row_that_was_changed(still):
         return table.set_column(at, table.schema.field(at),
                                 pyarrow.array(["another", *values[1:]], table.schema.field(at).type))
     still.rewrite("rewritten", change)
-    still.finds("rewritten", "each row of the table is the first of its key")
+    still.finds("rewritten", "each row of the table is the first of its key",
+                "each row of the table came with its commit")
