@@ -26,7 +26,8 @@ static const struct mr_opt options_table[] = {
       "A transaction is committed so long after its first record, full or not.", false },
     { "repeat-window", MR_OPT_INT, offsetof(struct options, repeat_window), "100000", 0,
       WINDOW_REACH_MAX, NULL,
-      "Offsets of a raw partition that a client's event id is remembered for; 0 forgets at once.",
+      "Offsets of a raw partition that a client's event id is remembered for, 8 MiB a partition "
+      "when all of 100000 have one; 0 forgets at once.",
       false },
     { 0 },
 };
@@ -85,6 +86,10 @@ status(void *self, struct mr_buf *ret_json)
 {
     struct process *p = self;
     mr_stage_status(p->stage, ret_json);
+    ret_json->size--; /* its closing brace */
+    mr_buf_text(ret_json, ",\"window\":");
+    validator_status(&p->validator, ret_json);
+    mr_buf_text(ret_json, "}");
 }
 
 static const struct mr_service_ops ops = { step, drain, reload, ready, status, NULL };

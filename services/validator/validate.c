@@ -21,6 +21,11 @@ const struct mr_metric validator_metrics[] = {
     { "millrace_window_entries", MR_GAUGE, "topic,partition",
       "Client-chosen event ids that are remembered for a partition." },
     { "millrace_window_bytes", MR_GAUGE, "topic,partition", "Memory that they take." },
+    { "millrace_window_offsets", MR_GAUGE, "topic,partition",
+      "Offsets that the window of repeats reaches back now: those of --repeat-window, or fewer "
+      "while the log is younger." },
+    { "millrace_window_reread_seconds", MR_GAUGE, "topic,partition",
+      "Time that reading the window again took when the partition was assigned." },
 };
 const size_t validator_metrics_count = MR_COUNT(validator_metrics);
 
@@ -30,7 +35,11 @@ struct lane {
     struct window *window;
     int64_t next; /* behind the last record judged, and as of the last commit */
     int64_t committed;
-    struct mr_cell *entries, *bytes;
+    int64_t from;    /* all ids of [from, next) that lie within reach are known */
+    int64_t came_us; /* when the partition was assigned */
+    int64_t reread_us;
+    const struct mr_stage_part *part;
+    struct mr_cell *entries, *bytes, *offsets, *reread;
     struct lane *later;
 };
 
@@ -62,6 +71,22 @@ validator_fini(struct validator *validator)
 
 /* ---- partitions ---- */
 
+static int64_t
+reach_of(const struct lane *lane, int64_t window)
+{
+    int64_t reach = lane->committed - lane->from;
+    return reach < window ? reach : window;
+}
+
+static void
+show(const struct lane *lane, int64_t window)
+{
+    mr_set(lane->entries, (int64_t)window_count(lane->window));
+    mr_set(lane->bytes, (int64_t)window_bytes(lane->window));
+    mr_set(lane->offsets, reach_of(lane, window));
+    mr_set(lane->reread, lane->reread_us);
+}
+
 static int
 open_lane(void *self, struct mr_stage_part *part, struct mr_err *err)
 {
@@ -78,8 +103,14 @@ open_lane(void *self, struct mr_stage_part *part, struct mr_err *err)
     lane->kind = kind;
     lane->window = window_new(v->window);
     lane->next = lane->committed = part->part.committed > 0 ? part->part.committed : 0;
+    lane->from = part->part.start;
+    lane->came_us = mr_now_us();
+    lane->part = part;
     lane->entries = mr_metrics_cell(v->metrics, "millrace_window_entries", labels);
     lane->bytes = mr_metrics_cell(v->metrics, "millrace_window_bytes", labels);
+    lane->offsets = mr_metrics_cell(v->metrics, "millrace_window_offsets", labels);
+    lane->reread = mr_metrics_cell(v->metrics, "millrace_window_reread_seconds", labels);
+    show(lane, v->window);
     part->state = lane;
     lane->later = v->lanes;
     v->lanes = lane;
@@ -99,6 +130,8 @@ close_lane(void *self, struct mr_stage_part *part)
     }
     mr_metrics_hide(lane->entries);
     mr_metrics_hide(lane->bytes);
+    mr_metrics_hide(lane->offsets);
+    mr_metrics_hide(lane->reread);
     window_free(lane->window);
     free(lane);
     part->state = NULL;
@@ -111,8 +144,7 @@ batch_committed(void *self)
     for (struct lane *lane = v->lanes; lane != NULL; lane = lane->later) {
         lane->committed = lane->next;
         window_advance(lane->window, lane->committed);
-        mr_set(lane->entries, (int64_t)window_count(lane->window));
-        mr_set(lane->bytes, (int64_t)window_bytes(lane->window));
+        show(lane, v->window);
     }
 }
 
@@ -124,6 +156,23 @@ batch_aborted(void *self)
         window_rewind(lane->window, lane->committed);
         lane->next = lane->committed;
     }
+}
+
+void
+validator_status(const struct validator *v, struct mr_buf *ret_json)
+{
+    mr_buf_printf(ret_json, "{\"offsets_max\":%lld,\"parts\":[", (long long)v->window);
+    const char *comma = "";
+    for (const struct lane *lane = v->lanes; lane != NULL; lane = lane->later) {
+        mr_buf_printf(ret_json,
+                      "%s{\"topic\":\"%s\",\"partition\":%d,\"offsets\":%lld,\"entries\":%zu,"
+                      "\"bytes\":%zu,\"reread_seconds\":%.3f}",
+                      comma, lane->part->part.topic, (int)lane->part->part.partition,
+                      (long long)reach_of(lane, v->window), window_count(lane->window),
+                      window_bytes(lane->window), (double)lane->reread_us / 1e6);
+        comma = ",";
+    }
+    mr_buf_text(ret_json, "]}");
 }
 
 int
@@ -398,6 +447,7 @@ recall(void *self, struct mr_stage_part *part, const struct mr_record *record)
     struct judged j = { .record = record, .part = part, .lane = part->state };
     if (identify(v, &j) == NULL && can_repeat(&j))
         window_add(j.lane->window, j.id, record->offset, hash_of(record));
+    j.lane->reread_us = mr_now_us() - j.lane->came_us;
 }
 
 static int

@@ -30,6 +30,8 @@ extern const size_t validator_metrics_count;
 void validator_init(struct validator *validator, const struct mr_contracts *contracts,
                     int64_t window, struct mr_metrics *metrics);
 void validator_fini(struct validator *validator);
+/* JSON object: how far the window of repeats may reach, how far it does in each partition. */
+void validator_status(const struct validator *validator, struct mr_buf *ret_json);
 /* After a reload: partitions that are open judge by these from the next record on. */
 int validator_reload(struct validator *validator, const struct mr_contracts *contracts,
                      struct mr_err *err);

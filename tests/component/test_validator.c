@@ -201,6 +201,51 @@ the_window_is_rebuilt_from_the_log_after_a_restart(void **state)
     assert_counts(mill, 100, 50, 50, 0);
 }
 
+/* What an operator sees of one window: metric and status say the same. */
+static void
+assert_reach(struct mill *mill, int64_t offsets, int64_t entries)
+{
+    MR_CLEANUP(mr_buf_fini) struct mr_buf metrics, status;
+    mr_buf_init(&metrics, 1 << 20);
+    mr_buf_init(&status, 1 << 20);
+    mr_metrics_write(mill->metrics, &metrics);
+    validator_status(&mill->validator, &status);
+    MR_CLEANUP(mr_freep)
+    char *metric = mr_printf("millrace_window_offsets{topic=\"t.pin\",partition=\"0\"} %lld\n",
+                             (long long)offsets);
+    MR_CLEANUP(mr_freep)
+    char *part =
+        mr_printf("{\"topic\":\"t.pin\",\"partition\":0,\"offsets\":%lld,\"entries\":%lld,",
+                  (long long)offsets, (long long)entries);
+    if (strstr(metrics.data, metric) == NULL)
+        fail_msg("no %s in %s", metric, metrics.data);
+    if (strstr(status.data, part) == NULL)
+        fail_msg("no %s in %s", part, status.data);
+    assert_non_null(strstr(status.data, "\"offsets_max\":1000,"));
+}
+
+static void
+the_reach_of_a_window_is_shown(void **state)
+{
+    struct mill *mill = *state;
+    mill_topics(mill, 0);
+    mill_start(mill);
+    for (int i = 0; i < MILL_WINDOW + 200; i++) {
+        if (i == MILL_WINDOW / 2) {
+            mill_run(mill, i);
+            assert_reach(mill, MILL_WINDOW / 2, 1); /* the log is younger than the window */
+        }
+        mill_post(mill, 0, i == 0 || i == MILL_WINDOW ? "id-a" : NULL, "{\"index\":1}");
+    }
+    mill_run(mill, MILL_WINDOW + 200);
+    assert_reach(mill, MILL_WINDOW, 1);
+    mill_crash(mill);
+    mill_start(mill);
+    mill_post(mill, 0, NULL, "{\"index\":1}");
+    mill_run(mill, MILL_WINDOW + 201);
+    assert_reach(mill, MILL_WINDOW, 1); /* and read again as far */
+}
+
 static void
 the_window_ends_exactly_at_its_reach(void **state)
 {
@@ -426,6 +471,7 @@ main(void)
                                         mill_close),
         cmocka_unit_test_setup_teardown(an_abort_elsewhere_does_not_cut_the_look_back_short,
                                         mill_open, mill_close),
+        cmocka_unit_test_setup_teardown(the_reach_of_a_window_is_shown, mill_open, mill_close),
         cmocka_unit_test_setup_teardown(the_window_ends_exactly_at_its_reach, mill_open,
                                         mill_close),
         cmocka_unit_test_setup_teardown(looking_back_begins_where_the_log_begins, mill_open,
