@@ -139,6 +139,70 @@ first_of_equal_keys_stays_across_a_conflict(void **state)
     archive_close(two);
 }
 
+/* A key is looked for in every file, the oldest ones too, which are known from a checkpoint alone,
+ * and in the batch itself. */
+static void
+first_of_equal_keys_stays_wherever_it_came_first(void **state)
+{
+    enum { FILES = MR_TABLE_CHECKPOINT_EVERY + 5 };
+    struct bench *b = *state;
+    bench_topic(b, CLEAN, 1);
+    struct archive *archive = bench_archive(b, NULL);
+    for (int i = 0; i < FILES; i++) {
+        bench_pin(b, CLEAN, 0, 2 * (i * 29 % FILES), "old"); /* in no order: bounds overlap */
+        bench_settle(archive);
+    }
+    archive_close(archive);
+    MR_CLEANUP(mr_freep) char *command = mr_printf("rm -r %s", b->work);
+    assert_int_equal(system(command), 0);
+    archive = bench_archive(b, NULL);
+    for (int i = 0; i < FILES; i++) {
+        bench_pin(b, CLEAN, 0, 2 * i, "new");
+        bench_pin(b, CLEAN, 0, 2 * i + 1, "first");
+        bench_pin(b, CLEAN, 0, 2 * i + 1, "second");
+    }
+    bench_settle(archive);
+
+    MR_CLEANUP(mr_freep)
+    char *titles = bench_rows(b, TABLE,
+                              "SELECT title, count(*), count(DISTINCT ind) FROM t "
+                              "GROUP BY title ORDER BY title");
+    assert_string_equal(titles, "first 55 55 old 55 55");
+    check_law(b, TABLE, 2 * FILES, 2 * FILES);
+    archive_close(archive);
+}
+
+static void
+a_key_of_the_batch_that_a_rival_adds_meanwhile_is_the_rivals(void **state)
+{
+    struct bench *b = *state;
+    bench_topic(b, CLEAN, 2);
+    struct archive *one = bench_archive(b, NULL), *two = bench_archive(b, NULL);
+    int64_t deadline_ms = mr_now_ms() + FIXTURE_WAIT_MS;
+    while (one->phase != PHASE_FLOWING || two->phase != PHASE_FLOWING ||
+           one->parts_count + two->parts_count != 2) {
+        bench_step(one);
+        bench_step(two);
+        assert_true(mr_now_ms() < deadline_ms);
+    }
+    /* Which of them has which partition is the group's affair. */
+    int32_t mine = one->parts[0].bus.partition, other = 1 - mine;
+    bench_pin(b, CLEAN, mine, 1, "mine");
+    bench_pin(b, CLEAN, mine, 2, "mine");
+    bench_pin(b, CLEAN, mine, 1, "again");
+    bench_pin(b, CLEAN, other, 1, "rival");
+    bench_read(one);
+    bench_read(two);
+    struct rival rival = { b, two };
+    bench_before_create("_delta_log/00000000000000000001", rival_commits, &rival);
+    bench_flush(one);
+
+    check_rows(b, "1 rival 2 mine");
+    check_law(b, TABLE, 2, 2);
+    archive_close(one);
+    archive_close(two);
+}
+
 static void
 batch_that_somebody_else_has_committed_is_dropped(void **state)
 {
@@ -504,6 +568,8 @@ archiver_table_tests(void)
         ON_BENCH(first_of_equal_keys_stays_within_a_batch),
         ON_BENCH(first_of_equal_keys_stays_across_batches_and_restarts),
         ON_BENCH(first_of_equal_keys_stays_across_a_conflict),
+        ON_BENCH(first_of_equal_keys_stays_wherever_it_came_first),
+        ON_BENCH(a_key_of_the_batch_that_a_rival_adds_meanwhile_is_the_rivals),
         ON_BENCH(batch_that_somebody_else_has_committed_is_dropped),
         ON_BENCH(start_is_the_tables_txn_not_the_groups_offset),
         ON_BENCH(the_group_has_its_name_also_when_records_have_come),
