@@ -177,13 +177,15 @@ partitions_and_replicas_are_told_as_published(void **state)
     gate_close(&gate);
 }
 
-#define CONFIG                                                                                     \
-    "{\"kind\":\"KafkaTopicConfig\",\"metadata\":{\"self\":\"" SELF "/topics/" T                   \
-    "/configs/max.message.bytes\",\"resource_name\":\"crn:///kafka=memory/topic=" T                \
-    "/config=max.message.bytes\"},\"cluster_id\":\"memory\",\"topic_name\":\"" T                   \
-    "\",\"name\":\"max.message.bytes\",\"value\":\"5000\",\"is_default\":false,\"is_read_only\":"  \
-    "false,\"is_sensitive\":false,\"source\":\"DYNAMIC_TOPIC_CONFIG\",\"synonyms\":[{\"name\":"    \
-    "\"max.message.bytes\",\"value\":\"5000\",\"source\":\"DYNAMIC_TOPIC_CONFIG\"}]}"
+#define CONFIG(name, value)                                                                        \
+    "{\"kind\":\"KafkaTopicConfig\",\"metadata\":{\"self\":\"" SELF "/topics/" T "/configs/" name  \
+    "\",\"resource_name\":\"crn:///kafka=memory/topic=" T "/config=" name                          \
+    "\"},\"cluster_id\":\"memory\",\"topic_name\":\"" T "\",\"name\":\"" name                      \
+    "\",\"value\":\"" value                                                                        \
+    "\",\"is_default\":false,\"is_read_only\":false,\"is_sensitive\":false,"                       \
+    "\"source\":\"DYNAMIC_TOPIC_CONFIG\",\"synonyms\":[{\"name\":\"" name "\",\"value\":\"" value  \
+    "\",\"source\":\"DYNAMIC_TOPIC_CONFIG\"}]}"
+#define SIZE CONFIG("max.message.bytes", "5000")
 
 static void
 settings_are_told_as_published(void **state)
@@ -191,10 +193,11 @@ settings_are_told_as_published(void **state)
     (void)state;
     struct gate gate;
     gate_open(&gate, &(struct gate_wish){ .topic = T, .record_bytes_max = 5000 });
-    check_body(&gate, C "/topics/" T "/configs/max.message.bytes", CONFIG);
+    check_body(&gate, C "/topics/" T "/configs/max.message.bytes", SIZE);
     check_body(&gate, C "/topics/" T "/configs",
                "{\"kind\":\"KafkaTopicConfigList\",\"metadata\":{\"self\":\"" SELF "/topics/" T
-               "/configs\",\"next\":null},\"data\":[" CONFIG "]}");
+               "/configs\",\"next\":null},\"data\":[" CONFIG("cleanup.policy", "delete") "," SIZE
+                                                                                         "]}");
     check(&gate, &(struct exchange){ "GET", C "/topics/" T "/configs/no.such", "", 404,
                                      "Config no.such of topic " T " cannot be found" });
     gate_close(&gate);
