@@ -161,9 +161,10 @@ static int
 create(struct mr_bus *handle, const struct mr_topic_spec *spec, int timeout_ms, struct mr_err *err)
 {
     (void)timeout_ms;
-    (void)err;
     struct memory_bus *bus = (struct memory_bus *)handle;
     MEMORY_LOCKED(bus);
+    if (memory_fault(bus, "create", err) < 0)
+        return err->code;
     if (memory_topic(bus, spec->name) != NULL)
         return 0;
     struct topic *topic = mr_arena_alloc(&bus->arena, sizeof(*topic));

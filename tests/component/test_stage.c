@@ -348,6 +348,17 @@ an_end_behind_a_marker_is_committed_after_a_commit_without_answer(void **state)
 /* ---- LAW 13, readiness ---- */
 
 static void
+put(struct mill *mill, const char *topic, int32_t partition, const char *value)
+{
+    struct mr_err err = { 0 };
+    const struct mr_message message = { .topic = topic,
+                                        .partition = partition,
+                                        .value = mr_slice_text(value) };
+    assert_int_equal(mr_writer_produce(mill->poster, &message, &err), 0);
+    assert_int_equal(mr_writer_flush(mill->poster, 1000, &err), 0);
+}
+
+static void
 a_tenant_without_outputs_does_not_stop_the_others(void **state)
 {
     struct mill *mill = *state;
@@ -356,11 +367,33 @@ a_tenant_without_outputs_does_not_stop_the_others(void **state)
     const struct mr_topic_spec lonely = { "lonely.pin", 1, 1, NULL };
     assert_int_equal(mr_bus_create(mill->bus, &lonely, 1, 1000, &err), 0);
     mill_topics(mill, 0);
+    put(mill, "lonely.pin", 0, "{\"index\":1}");
     mill_start(mill);
     post_pins(mill, 4);
     mill_run(mill, 4);
     assert_false(mr_stage_ready(mill->stage, &why));
     assert_non_null(strstr(why, "lonely.pin."));
+}
+
+/* Raw has grown before its outputs. */
+static void
+a_partition_without_its_like_in_the_outputs_waits_alone(void **state)
+{
+    struct mill *mill = *state;
+    struct mr_err err = { 0 };
+    const char *why = NULL;
+    const struct mr_topic_spec grown[] = { { "grown.pin.dead", 1, 1, NULL },
+                                           { "grown.pin.valid", 1, 1, NULL },
+                                           { "grown.pin", 2, 1, NULL } };
+    assert_int_equal(mr_bus_create(mill->bus, grown, MR_COUNT(grown), 1000, &err), 0);
+    mill_topics(mill, 0);
+    put(mill, "grown.pin", 0, "{\"index\":1}");
+    put(mill, "grown.pin", 1, "poison, whose dead letter keeps its partition");
+    mill_start(mill);
+    post_pins(mill, 4);
+    mill_run(mill, 4);
+    assert_false(mr_stage_ready(mill->stage, &why));
+    assert_non_null(strstr(why, "has no part 1"));
 }
 
 static void
@@ -507,6 +540,8 @@ main(void)
             an_end_behind_a_marker_is_committed_after_a_commit_without_answer, mill_open,
             mill_close),
         cmocka_unit_test_setup_teardown(a_tenant_without_outputs_does_not_stop_the_others,
+                                        mill_open, mill_close),
+        cmocka_unit_test_setup_teardown(a_partition_without_its_like_in_the_outputs_waits_alone,
                                         mill_open, mill_close),
         cmocka_unit_test_setup_teardown(between_two_assignments_it_is_not_ready, mill_open,
                                         mill_close),

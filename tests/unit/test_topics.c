@@ -112,6 +112,29 @@ settings_have_a_largest_number(void **state)
     }
 }
 
+/* Whoever sees T may take for granted that its followers are there (LAW 13). */
+static void
+topics_are_made_downstream_first(void **state)
+{
+    (void)state;
+    static const char *const order[] = { "abc.pin.clean", "abc.pin.dead", "abc.pin.valid" };
+    for (unsigned made = 0; made < MR_COUNT(order) + 1; made++) {
+        struct mr_err err = { 0 }, fault = { .code = MR_E(TIMEOUT), .remedy = MR_RETRY };
+        MR_CLEANUP(mr_plan_closep) struct mr_plan *plan = NULL;
+        MR_CLEANUP(mr_freep) struct mr_topic *topics = NULL;
+        size_t count;
+        struct mr_bus *bus = mr_bus_memory();
+        assert_int_equal(open_text("{\"partitions\":2,\"replicas\":1}", &plan, &err), 0);
+        mr_bus_memory_fault(bus, "create", made, 1, &fault);
+        assert_int_equal(mr_plan_make(plan, bus, "abc", "pin", 1000, &err), MR_E(TIMEOUT));
+        assert_int_equal(mr_bus_topics(bus, &topics, &count, 1000, &err), 0);
+        assert_int_equal(count, made);
+        for (size_t i = 0; i < count; i++)
+            assert_string_equal(topics[i].name, order[i]);
+        mr_bus_close(bus);
+    }
+}
+
 static void
 a_tenant_that_differs_only_in_case_gets_no_topics(void **state)
 {
@@ -138,6 +161,7 @@ main(void)
         cmocka_unit_test(what_a_role_says_of_itself_wins),
         cmocka_unit_test(a_faulty_plan_is_refused_with_its_fault),
         cmocka_unit_test(settings_have_a_largest_number),
+        cmocka_unit_test(topics_are_made_downstream_first),
         cmocka_unit_test(a_tenant_that_differs_only_in_case_gets_no_topics),
     };
     return cmocka_run_group_tests_name("topics", tests, NULL, NULL);
