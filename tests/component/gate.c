@@ -32,8 +32,8 @@ make_plan(const struct gate_wish *wish)
     struct mr_err err = { 0 };
     int fd = mkstemp(path);
     assert_true(fd >= 0);
-    dprintf(fd, "{\"partitions\":%d,\"replicas\":1,\"settings\":{\"max.message.bytes\":%lld}}",
-            wish->partitions > 0 ? wish->partitions : 1,
+    dprintf(fd, "{\"partitions\":%d,\"replicas\":%d,\"settings\":{\"max.message.bytes\":%lld}}",
+            wish->partitions > 0 ? wish->partitions : 1, wish->replicas > 0 ? wish->replicas : 1,
             (long long)(wish->record_bytes_max > 0 ? wish->record_bytes_max : 1048588));
     (void)close(fd);
     if (mr_plan_open(path, &plan, &err) != 0)

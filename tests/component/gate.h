@@ -30,6 +30,7 @@ struct gate_wish {               /* 0: the default in brackets */
     struct mr_bus *bus;          /* [in memory] is the gate's from then on, unless it is a guest */
     bool is_guest;               /* the bus is another gate's, which is closed later */
     int partitions;              /* [1] */
+    int replicas;                /* [1] that the plan asks for */
     int64_t record_bytes_max;    /* [1048588] */
     int64_t in_flight_bytes_max; /* [24 MiB] */
     int64_t receipts_bytes_max;  /* [8 MiB] */

@@ -468,6 +468,34 @@ what_came_in_and_what_was_stored_is_counted(void **state)
     gate_close(&gate);
 }
 
+static bool
+is_told_as_weak(void *self)
+{
+    struct gate *gate = self;
+    MR_CLEANUP(mr_buf_fini) struct mr_buf status;
+    mr_buf_init(&status, 1 << 16);
+    door_status(gate->door, &status);
+    return strstr(status.data, "\"topics_less_durable_than_planned\":1,") != NULL;
+}
+
+static void
+a_topic_with_fewer_replicas_than_planned_is_told(void **state)
+{
+    (void)state;
+    static const char *const settings[] = { "min.insync.replicas", "1", NULL };
+    const struct mr_topic_spec spec = { T, 1, 1, settings };
+    struct gate gate;
+    struct answer answer;
+    struct mr_err err = { 0 };
+    gate_open(&gate, &(struct gate_wish){ .replicas = 3 });
+    assert_int_equal(mr_bus_create(gate.bus, &spec, 1, 1000, &err), 0);
+    post(&gate, JSON, MR_SLICE("{\"records\":[{\"value\":1}]}"), &answer);
+    assert_int_equal(answer.status, 200);
+    answer_fini(&answer);
+    gate_await(&gate, is_told_as_weak, &gate);
+    gate_close(&gate);
+}
+
 static void
 a_drain_waits_for_the_last_answer(void **state)
 {
@@ -511,6 +539,7 @@ main(void)
         cmocka_unit_test(topics_and_streams_are_listed),
         cmocka_unit_test(the_root_says_where_one_is),
         cmocka_unit_test(what_came_in_and_what_was_stored_is_counted),
+        cmocka_unit_test(a_topic_with_fewer_replicas_than_planned_is_told),
         cmocka_unit_test(a_drain_waits_for_the_last_answer),
     };
     int failed = cmocka_run_group_tests_name("gateway", tests, NULL, NULL);

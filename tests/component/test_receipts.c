@@ -8,6 +8,8 @@
 #include "clock/clock.h"
 #include "gateway/receipts.h"
 
+#include <stdio.h>
+
 #define T    "a1b2c3.pin"
 #define OWN  "/v1/events/a1b2c3/pin"
 #define REST "/topics/" T
@@ -251,6 +253,51 @@ a_topic_made_anew_knows_nothing_of_the_old(void **state)
 }
 
 static void
+records_of_one_key_stay_together(void **state)
+{
+    (void)state;
+    struct gate gate;
+    struct answer answer;
+    struct stored stored;
+    gate_open(&gate, &three);
+    post(&gate, OWN, KEY, "[{},{},{},{},{},{},{},{}]", &answer);
+    assert_int_equal(answer.status, 200);
+    answer_fini(&answer);
+    stored_read(&gate, T, &stored);
+    assert_int_equal(stored.count, 8);
+    for (size_t i = 1; i < stored.count; i++)
+        assert_int_equal(stored.partitions[i], stored.partitions[0]);
+    stored_fini(&stored);
+    gate_close(&gate);
+}
+
+static void
+the_partition_that_a_client_names_is_taken(void **state)
+{
+    (void)state;
+    struct gate gate;
+    struct stored stored;
+    gate_open(&gate, &three);
+    for (int i = 0; i < 8; i++) {
+        char key[128];
+        struct answer answer;
+        (void)snprintf(key, sizeof(key),
+                       "Content-Type: application/vnd.kafka.json.v2+json\r\n"
+                       "Idempotency-Key: order-%d\r\n",
+                       i);
+        post(&gate, REST, key, "{\"records\":[{\"partition\":2,\"value\":{}}]}", &answer);
+        assert_int_equal(answer.status, 200);
+        answer_fini(&answer);
+    }
+    stored_read(&gate, T, &stored);
+    assert_int_equal(stored.count, 8);
+    for (size_t i = 0; i < stored.count; i++)
+        assert_int_equal(stored.partitions[i], 2);
+    stored_fini(&stored);
+    gate_close(&gate);
+}
+
+static void
 record_spread(struct gate *gate, const char *note)
 {
     struct mr_err err = { 0 };
@@ -380,6 +427,8 @@ main(void)
         cmocka_unit_test(beyond_the_window_it_is_the_same_event),
         cmocka_unit_test(on_another_gateway_it_is_the_same_event),
         cmocka_unit_test(a_topic_made_anew_knows_nothing_of_the_old),
+        cmocka_unit_test(records_of_one_key_stay_together),
+        cmocka_unit_test(the_partition_that_a_client_names_is_taken),
         cmocka_unit_test(partitions_that_came_later_do_not_move_an_event),
         cmocka_unit_test(the_count_of_partitions_is_recorded_with_the_first_event),
         cmocka_unit_test(the_count_of_partitions_is_recorded_again_before_it_is_forgotten),

@@ -170,7 +170,7 @@ cluster_is_described_as_the_proxy_does(void **state)
         { "GET", "/stage/brokers", "", "", 200, "{\"brokers\":[1]}" },
         { "GET", "/topics/" T, "", "", 200,
           "{\"name\":\"" T "\",\"configs\":{\"cleanup.policy\":\"delete\",\"max.message.bytes\":"
-                           "\"1048588\"},\"partitions\":"
+          "\"1048588\"},\"partitions\":"
           "[" PARTITION(0) "," PARTITION(1) "]}" },
         { "GET", "/topics/" T "/partitions", "", "", 200,
           "\r\n\r\n[" PARTITION(0) "," PARTITION(1) "]" },
