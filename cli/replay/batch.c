@@ -204,15 +204,27 @@ put_marks(struct batch *batch, struct mr_err *err)
     return 0;
 }
 
+/* A record that was dropped does not say that it was for a fence; the abort does. */
+static int
+give_up(struct batch *batch, const struct mr_err *why, struct mr_err *err)
+{
+    struct mr_err fenced = { 0 };
+    bool is_fenced =
+        mr_writer_abort(batch->writer, COMMIT_MS_MAX, &fenced) != 0 && fenced.code == MR_E(FENCED);
+    *err = is_fenced ? fenced : *why;
+    return err->code;
+}
+
 int
 batch_commit(struct batch *batch, struct mr_err *err)
 {
+    struct mr_err why = { 0 };
     if (batch->count == 0)
         return 0;
-    if (mr_writer_begin(batch->writer, err) != 0 || put_records(batch, err) != 0 ||
-        put_marks(batch, err) != 0 ||
-        mr_writer_commit(batch->writer, NULL, NULL, 0, COMMIT_MS_MAX, err) != 0)
-        return err->code;
+    if (mr_writer_begin(batch->writer, &why) != 0 || put_records(batch, &why) != 0 ||
+        put_marks(batch, &why) != 0 ||
+        mr_writer_commit(batch->writer, NULL, NULL, 0, COMMIT_MS_MAX, &why) != 0)
+        return give_up(batch, &why, err);
     batch->count = batch->bytes = 0;
     mr_arena_reset(&batch->arena);
     return 0;

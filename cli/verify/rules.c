@@ -261,6 +261,28 @@ const struct rule verify_rules[] = {
       "BY h) AS b USING (h) WHERE CASE WHEN (SELECT max(start) FROM reads WHERE topic = '.dead') "
       "= 0 AND (SELECT max(given) FROM raw_reads) = 0 THEN a.n IS DISTINCT FROM b.n ELSE "
       "coalesce(a.n, 0) < coalesce(b.n, 0) END" },
+    /* replays: stage "replay" of dead is the mark behind a letter, rp and ro are where the replay
+     * stands; in raw they are what it replays (LAW 24) */
+    { "a letter is marked as replayed once", ALWAYS,
+      "SELECT format('$T part {} offset {}: replayed {} times', op, oo, count(*)) FROM dead WHERE "
+      "stage = 'replay' GROUP BY op, oo HAVING count(*) > 1 ORDER BY op, oo" },
+    { "what is marked as replayed had died", ALWAYS,
+      "SELECT format('$T part {} offset {}: marked in $T.dead part {} offset {}, but never died', "
+      "op, oo, p, o) FROM dead AS m WHERE stage = 'replay' AND (SELECT max(start) FROM reads WHERE "
+      "topic = '.dead') = 0 AND NOT EXISTS (SELECT 1 FROM dead AS d WHERE d.op = m.op AND "
+      "d.oo = m.oo AND d.stage <> 'replay') ORDER BY op, oo" },
+    { "what is marked as replayed is in T again", ALWAYS,
+      "SELECT format('$T part {} offset {}: marked as replayed, but not at part {} offset {}', op, "
+      "oo, m.rp, m.ro) FROM dead AS m JOIN raw_reads AS r ON r.p = m.rp WHERE stage = 'replay' AND "
+      "m.ro >= start AND NOT EXISTS (SELECT 1 FROM raw WHERE raw.p = m.rp AND raw.o = m.ro AND "
+      "raw.rp = m.op AND raw.ro = m.oo) ORDER BY op, oo" },
+    { "a replay is marked", ALWAYS,
+      "SELECT format('$T part {} offset {}: replays part {} offset {} without a mark', raw.p, "
+      "raw.o, raw.rp, raw.ro) FROM raw JOIN marks AS h ON topic = '' AND h.p = raw.p WHERE raw.rp "
+      "IS NOT NULL AND raw.o < handled AND (SELECT max(start) FROM reads WHERE topic = '.dead') = "
+      "0 "
+      "AND NOT EXISTS (SELECT 1 FROM dead AS m WHERE stage = 'replay' AND m.op = raw.rp AND "
+      "m.oo = raw.ro AND m.rp = raw.p AND m.ro = raw.o) ORDER BY raw.p, raw.o" },
     { "nothing stays in flight", ALWAYS,
       "SELECT format('{} part {}: {} records from offset {} on, for {} s: {}', topic, p, count(*), "
       "min(o), ($N - min(t)) // 1000, what) FROM (SELECT '$T' AS topic, p, o, t, 'not in the "

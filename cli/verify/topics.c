@@ -125,6 +125,7 @@ static struct mr_field raw_fields[] = {
     { "t", MR_TYPE_LONG, false },          { "id", MR_TYPE_STRING, false },
     { "value_hash", MR_TYPE_LONG, false }, { "line", MR_TYPE_LONG, false },
     { "tombstone", MR_TYPE_BOOL, false },  { "header_ok", MR_TYPE_BOOL, false },
+    { "rp", MR_TYPE_INTEGER, false },      { "ro", MR_TYPE_LONG, false },
 };
 static const struct mr_schema raw_schema = { raw_fields, MR_COUNT(raw_fields) };
 
@@ -140,7 +141,28 @@ hash_line(struct mr_buf *line, struct mr_slice value)
     return (int64_t)(mr_hash64(line->data, line->size, 0) >> 1);
 }
 
-/* Only an id that a client chose can come twice (LAW 3). */
+/* Only an id that a client chose can come twice, or a replay, which goes by what it replays too
+ * (LAW 3 and 24). */
+static void
+put_id(struct mr_columns *row, const Millrace__V1__Provenance *header)
+{
+    char id[2 * ID_BYTES + 48];
+    bool is_replay = header != NULL && header->replay_of != NULL;
+    if (header == NULL || header->event_id.len != ID_BYTES ||
+        (!is_replay && header->idempotency_hash.len == 0)) {
+        mr_columns_null(row, 3);
+        return;
+    }
+    mr_hex(header->event_id.data, ID_BYTES, id);
+    if (is_replay) {
+        (void)snprintf(id + strlen(id), sizeof(id) - strlen(id), "/%d/%" PRId64,
+                       (int)header->replay_of->partition, header->replay_of->offset);
+        mr_columns_int(row, 8, header->replay_of->partition);
+        mr_columns_int(row, 9, header->replay_of->offset);
+    }
+    mr_columns_text(row, 3, mr_slice_text(id));
+}
+
 static int
 take_raw(struct reading *reading, int32_t partition, const struct mr_record *record,
          struct mr_err *err)
@@ -154,13 +176,7 @@ take_raw(struct reading *reading, int32_t partition, const struct mr_record *rec
     mr_columns_int(row, 0, partition);
     mr_columns_int(row, 1, record->offset);
     mr_columns_int(row, 2, record->time_ms);
-    if (header != NULL && header->idempotency_hash.len > 0 && header->event_id.len == ID_BYTES) {
-        char id[2 * ID_BYTES + 1];
-        mr_hex(header->event_id.data, ID_BYTES, id);
-        mr_columns_text(row, 3, mr_slice_text(id));
-    } else {
-        mr_columns_null(row, 3);
-    }
+    put_id(row, header);
     mr_columns_int(row, 4, (int64_t)(hash >> 1));
     mr_columns_int(row, 5, hash_line(&reading->line, record->value));
     mr_columns_bool(row, 6, record->value.data == NULL);
@@ -192,6 +208,8 @@ static struct mr_field clean_fields[] = { PLACE,
                                           { "h", MR_TYPE_LONG, false } };
 static struct mr_field dead_fields[] = { PLACE,
                                          { "stage", MR_TYPE_STRING, false },
+                                         { "rp", MR_TYPE_INTEGER, false },
+                                         { "ro", MR_TYPE_LONG, false },
                                          { "h", MR_TYPE_LONG, false } };
 static const struct mr_schema place_schema = { place_fields, MR_COUNT(place_fields) - 1 },
                               staged_schema = { place_fields, MR_COUNT(place_fields) },
@@ -296,7 +314,8 @@ find_dead(struct verify *v, struct mr_err *err)
 {
     MR_CLEANUP(mr_buf_fini) struct mr_buf select;
     mr_buf_init(&select, 1 << 20);
-    mr_buf_text(&select, "SELECT b.p, b.o, b.op, b.oo, b.t, b.stage, ");
+    mr_buf_text(&select, "SELECT b.p, b.o, b.op, b.oo, b.t, b.stage, r.replayed_partition AS rp, "
+                         "r.replayed_offset AS ro, ");
     hash_expression(mr_letter_schema(), -1, &select);
     mr_buf_text(&select, " AS h FROM dead_beside AS b POSITIONAL JOIN dead_rows AS r");
     const struct facts_shape shape = { "dead", mr_letter_schema(), &staged_schema, &dead_schema,

@@ -6,9 +6,12 @@
  * Facts of one tenant's kind (T is its raw topic); p and o are partition and offset, op and oo the
  * origin in T, t a record's time in ms:
  *
- *   raw(p, o, t, id, value_hash, line, tombstone, header_ok)      records of T; id: a client's own
+ *   raw(p, o, t, id, value_hash, line, tombstone, header_ok, rp, ro)
+ *                                                                 records of T; id: a client's own,
+ *                                                                 or a replay's; rp, ro: of what
  *   valid(p, o, op, oo, t)   clean(p, o, op, oo, t, k, h)
- *   dead(p, o, op, oo, t, stage, h)
+ *   dead(p, o, op, oo, t, stage, rp, ro, h)                       stage replay: a mark; rp, ro:
+ *                                                                 where the replay stands
  *   reads(topic, p, log_start, start, since)                      what of a topic was read: since:
  *                                                                 from where it is judged
  *   objects(p, o, line, wrapped, is_null)                         lines of the raw objects
