@@ -126,6 +126,7 @@ int
 mr_bus_offsets(struct mr_bus *bus, const char *group, struct mr_offsets *offsets, size_t count,
                int timeout_ms, struct mr_err *err)
 {
+    MR_ASSERT(group == NULL || group[0] != '\0');
     if (count == 0)
         return 0;
     return bus->driver->offsets(bus, group, offsets, count, timeout_ms, err);
