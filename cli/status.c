@@ -144,6 +144,8 @@ add_offsets(struct status *s, int stage, struct flow *flow, const struct mr_offs
     flow->counts[stage].good += counts.good;
     flow->counts[stage].repeated += counts.repeated;
     flow->counts[stage].dead += counts.dead;
+    for (int code = 0; code < MR_DEAD_CODES; code++)
+        flow->counts[stage].codes[code] += counts.codes[code];
     return 0;
 }
 
@@ -269,6 +271,8 @@ make_lines(const struct flow *flow, struct line lines[STAGES + 1])
                               .dead = c[0].dead + c[1].dead },
                             0,
                             true };
+    for (int code = 0; code < MR_DEAD_CODES; code++)
+        total->counts.codes[code] = c[0].codes[code] + c[1].codes[code];
     for (int i = 0; i < STAGES; i++) {
         bool holds = c[i].in == c[i].good + c[i].repeated + c[i].dead && in_flight[i] >= 0 &&
                      !flow->has_lost[i];
@@ -278,6 +282,20 @@ make_lines(const struct flow *flow, struct line lines[STAGES + 1])
     }
     total->holds = total->holds && total->counts.in == total->counts.good + total->counts.repeated +
                                                            total->counts.dead + total->in_flight;
+}
+
+/* Letters by code; counts of before codes were noted do not tell. */
+static void
+print_codes(const struct mr_counts *counts, bool is_json)
+{
+    const char *before = "";
+    for (int code = 0; code < MR_DEAD_CODES; code++) {
+        if (counts->codes[code] == 0 || mr_dead_code_name(code) == NULL)
+            continue;
+        printf(is_json ? "%s\"%s\":%" PRId64 : "%s%s %" PRId64, before, mr_dead_code_name(code),
+               counts->codes[code]);
+        before = is_json ? "," : ", ";
+    }
 }
 
 static bool
@@ -299,6 +317,15 @@ print_law(const struct status *s)
             holds = holds && l->holds;
         }
     }
+    for (size_t i = 0; i < s->flows_count; i++) {
+        struct line lines[STAGES + 1];
+        make_lines(&s->flows[i], lines);
+        if (lines[STAGES].counts.dead == 0)
+            continue;
+        printf("dead: %s %s: ", s->flows[i].name.tenant, s->flows[i].name.kind);
+        print_codes(&lines[STAGES].counts, false);
+        printf("\n");
+    }
     for (size_t i = 0; i < s->lags_count; i++)
         if (s->lags[i].records > 0)
             printf("lag: %s of %s part %d: %" PRId64 " records, %.3f s\n", stages[s->lags[i].stage],
@@ -319,10 +346,12 @@ print_json(const struct status *s)
             const struct line *l = &lines[j];
             printf("%s{\"tenant\":\"%s\",\"kind\":\"%s\",\"stage\":\"%s\",\"in\":%" PRId64
                    ",\"good\":%" PRId64 ",\"repeated\":%" PRId64 ",\"dead\":%" PRId64
-                   ",\"in_flight\":%" PRId64 ",\"holds\":%s}",
+                   ",\"in_flight\":%" PRId64 ",\"holds\":%s,\"dead_codes\":{",
                    i + j > 0 ? "," : "", s->flows[i].name.tenant, s->flows[i].name.kind, l->stage,
                    l->counts.in, l->counts.good, l->counts.repeated, l->counts.dead, l->in_flight,
                    l->holds ? "true" : "false");
+            print_codes(&l->counts, true);
+            printf("}}");
             holds = holds && l->holds;
         }
     }

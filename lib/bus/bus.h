@@ -112,7 +112,7 @@ struct mr_description {
 int mr_bus_describe(struct mr_bus *bus, const char *topic, struct mr_arena *arena,
                     struct mr_description *ret, int timeout_ms, struct mr_err *err);
 
-enum { MR_POSITION_NOTE_MAX = 512 };
+enum { MR_POSITION_NOTE_MAX = 1024 };
 #define MR_NO_OFFSET ((int64_t)-1)
 
 struct mr_offsets {

@@ -10,6 +10,14 @@
 
 enum { ORIGINAL_CUT_BYTES = 64 * 1024, SHA256_BYTES = 32 };
 
+const char *
+mr_dead_code_name(int code)
+{
+    const ProtobufCEnumValue *value =
+        protobuf_c_enum_descriptor_get_value(&millrace__v1__dead_code__descriptor, code);
+    return value != NULL && code > 0 && code < MR_DEAD_CODES ? value->name : NULL;
+}
+
 int
 mr_stage_emit_dead(struct mr_stage *stage, struct mr_stage_part *part, const struct mr_dead *dead,
                    struct mr_err *err)
@@ -17,7 +25,7 @@ mr_stage_emit_dead(struct mr_stage *stage, struct mr_stage_part *part, const str
     const struct mr_verdict *verdict = dead->verdict;
     uint8_t sha256[SHA256_BYTES];
     Millrace__V1__DeadLetter letter = MILLRACE__V1__DEAD_LETTER__INIT;
-    MR_ASSERT(verdict->code > 0);
+    MR_ASSERT(mr_dead_code_name(verdict->code) != NULL);
 
     letter.provenance = (Millrace__V1__Provenance *)dead->provenance;
     letter.origin = (Millrace__V1__Origin *)dead->origin;
@@ -49,6 +57,7 @@ mr_stage_emit_dead(struct mr_stage *stage, struct mr_stage_part *part, const str
     uint8_t *packed = mr_arena_alloc(&stage->arena, size);
     (void)millrace__v1__dead_letter__pack(&letter, packed);
     part->counts.dead++;
+    part->counts.codes[verdict->code]++;
     return mr_stage_emit(stage, part->dead, part->part.partition, mr_slice(NULL, 0),
                          mr_slice(NULL, 0), mr_slice(packed, size), err);
 }

@@ -30,6 +30,7 @@ struct slot {
     bool hold_failed;            /* the last call that was to change it: it may be either */
     bool unborn;                 /* has no committed offset: commit its start first (LAW 11) */
     struct mr_cell *outcomes[4]; /* in, good, repeated, dead */
+    struct mr_cell *codes[MR_DEAD_CODES]; /* NULL: none of that code yet */
     struct mr_cell *lag_records, *lag_seconds;
 };
 
@@ -70,7 +71,7 @@ void stage_cells(struct mr_stage *stage, struct slot *slot);
 /* Asks where the logs end; fails when a topic is another one now. */
 int stage_survey(struct mr_stage *stage, struct mr_err *err);
 void stage_show(struct mr_stage *stage); /* what is known: lag grows with the clock */
-void stage_count(struct slot *slot);
+void stage_count(struct mr_stage *stage, struct slot *slot);
 void stage_failing(struct mr_stage *stage, const struct mr_err *why); /* NULL: not any more */
 /* The topic id in hex that the note names, or NULL. */
 const char *stage_note_topic(const char *note);

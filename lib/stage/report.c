@@ -10,6 +10,8 @@
 const struct mr_metric mr_stage_metrics[] = {
     { "millrace_events_total", MR_COUNTER, "stage,tenant,kind,outcome",
       "Records by outcome (in, good, repeated, dead) whose result is committed." },
+    { "millrace_dead_total", MR_COUNTER, "tenant,kind,code",
+      "Dead letters by reason that are committed." },
     { "millrace_lag_records", MR_GAUGE, "stage,topic,partition",
       "Records of a partition that are not yet committed; transaction markers count until "
       "passed." },
@@ -26,19 +28,37 @@ const struct mr_metric mr_stage_metrics[] = {
 };
 const size_t mr_stage_metrics_count = MR_COUNT(mr_stage_metrics);
 
-static const char topic_mark[] = " topic=";
+static const char topic_mark[] = " topic=", codes_mark[] = " codes=";
+
+/* " codes=1:12,5:1": what is not 0. */
+static void
+put_codes(struct mr_buf *note, const struct mr_counts *counts)
+{
+    const char *before = codes_mark;
+    for (int code = 0; code < MR_DEAD_CODES; code++) {
+        if (counts->codes[code] == 0)
+            continue;
+        mr_buf_printf(note, "%s%d:%" PRId64, before, code, counts->codes[code]);
+        before = ",";
+    }
+}
 
 void
 mr_counts_note(const struct mr_counts *counts, const uint8_t *topic_id,
                char ret_note[MR_POSITION_NOTE_MAX])
 {
+    MR_CLEANUP(mr_buf_fini) struct mr_buf note;
     char hex[2 * MR_TOPIC_ID_BYTES + 1] = "";
-    if (topic_id != NULL)
+    mr_buf_init(&note, MR_POSITION_NOTE_MAX - 1);
+    mr_buf_printf(&note, "1 in=%" PRId64 " good=%" PRId64 " repeated=%" PRId64 " dead=%" PRId64,
+                  counts->in, counts->good, counts->repeated, counts->dead);
+    put_codes(&note, counts);
+    if (topic_id != NULL) {
         mr_hex(topic_id, MR_TOPIC_ID_BYTES, hex);
-    (void)snprintf(ret_note, MR_POSITION_NOTE_MAX,
-                   "1 in=%" PRId64 " good=%" PRId64 " repeated=%" PRId64 " dead=%" PRId64 "%s%s",
-                   counts->in, counts->good, counts->repeated, counts->dead,
-                   topic_id != NULL ? topic_mark : "", hex);
+        mr_buf_printf(&note, "%s%s", topic_mark, hex);
+    }
+    MR_ASSERT(!note.failed);
+    memcpy(ret_note, note.data, note.size + 1);
 }
 
 const char *
@@ -48,16 +68,36 @@ stage_note_topic(const char *note)
     return at != NULL ? at + strlen(topic_mark) : NULL;
 }
 
+/* What stands behind the mark; NULL: no list of counts by code. */
+static const char *
+read_codes(const char *at, struct mr_counts *counts)
+{
+    for (at += strlen(codes_mark);; at++) {
+        int code, end = 0;
+        int64_t count;
+        if (sscanf(at, "%2d:%18" SCNd64 "%n", &code, &count, &end) != 2 || code < 0 ||
+            code >= MR_DEAD_CODES)
+            return NULL;
+        counts->codes[code] = count;
+        at += end;
+        if (*at != ',')
+            return at;
+    }
+}
+
 bool
 mr_counts_parse(const char *note, struct mr_counts *ret)
 {
-    struct mr_counts counts;
+    struct mr_counts counts = { 0 };
     int end = 0;
     int fields =
         sscanf(note, "1 in=%" SCNd64 " good=%" SCNd64 " repeated=%" SCNd64 " dead=%" SCNd64 "%n",
                &counts.in, &counts.good, &counts.repeated, &counts.dead, &end);
-    if (fields != 4 ||
-        (note[end] != '\0' && strncmp(note + end, topic_mark, strlen(topic_mark)) != 0))
+    const char *at = note + end;
+    if (fields == 4 && strncmp(at, codes_mark, strlen(codes_mark)) == 0)
+        at = read_codes(at, &counts);
+    if (fields != 4 || at == NULL ||
+        (*at != '\0' && strncmp(at, topic_mark, strlen(topic_mark)) != 0))
         return false;
     *ret = counts;
     return true;
@@ -82,14 +122,32 @@ stage_cells(struct mr_stage *stage, struct slot *slot)
     slot->lag_seconds = mr_metrics_cell(metrics, "millrace_lag_seconds", labels);
 }
 
+/* Cells by code are looked up when the first letter of that code is committed: most never are. */
+static void
+count_codes(struct mr_stage *stage, struct slot *slot)
+{
+    for (int code = 0; code < MR_DEAD_CODES; code++) {
+        int64_t more = slot->pub.counts.codes[code] - slot->counts.codes[code];
+        if (more == 0)
+            continue;
+        const char *labels[] = { slot->pub.name.tenant, slot->pub.name.kind,
+                                 mr_dead_code_name(code) };
+        if (slot->codes[code] == NULL)
+            slot->codes[code] =
+                mr_metrics_cell(stage->options.metrics, "millrace_dead_total", labels);
+        mr_add(slot->codes[code], more);
+    }
+}
+
 void
-stage_count(struct slot *slot)
+stage_count(struct mr_stage *stage, struct slot *slot)
 {
     const struct mr_counts *now = &slot->pub.counts, *before = &slot->counts;
     mr_add(slot->outcomes[0], now->in - before->in);
     mr_add(slot->outcomes[1], now->good - before->good);
     mr_add(slot->outcomes[2], now->repeated - before->repeated);
     mr_add(slot->outcomes[3], now->dead - before->dead);
+    count_codes(stage, slot);
 }
 
 /* What is handled and not committed is no less behind: it may come again for ever. */

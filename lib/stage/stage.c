@@ -160,7 +160,7 @@ committed(struct mr_stage *stage)
 {
     for (size_t i = 0; i < stage->slots_count; i++) {
         struct slot *slot = &stage->slots[i];
-        stage_count(slot);
+        stage_count(stage, slot);
         slot->committed = slot->next;
         slot->settled_ms = slot->fresh_ms;
         slot->counts = slot->pub.counts;

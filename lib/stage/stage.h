@@ -25,9 +25,12 @@ struct mr_stage;
 struct Millrace__V1__Provenance; /* millrace/v1/event.proto */
 struct Millrace__V1__Origin;
 
+enum { MR_DEAD_CODES = 32 }; /* numbers of Millrace__V1__DeadCode are below */
 struct mr_counts {
     int64_t in, good, repeated, dead;
+    int64_t codes[MR_DEAD_CODES]; /* dead by code; since when they are counted */
 };
+const char *mr_dead_code_name(int code); /* "NOT_JSON"; NULL: there is no such code */
 /* The note of a committed offset: the counts up to it and the topic's id (NULL: left out). */
 void mr_counts_note(const struct mr_counts *counts, const uint8_t *topic_id,
                     char ret_note[MR_POSITION_NOTE_MAX]);

@@ -14,7 +14,6 @@
 enum { RECORD_BYTES_MAX = 64 << 20 };
 
 const struct mr_metric cleaner_metrics[] = {
-    { "millrace_dead_total", MR_COUNTER, "tenant,kind,code", "Dead letters by reason." },
     { "millrace_rule_hits_total", MR_COUNTER, "kind,rule",
       "Rows that a counted rule of clean.sql was true for." },
     { "millrace_column_nulls_total", MR_COUNTER, "kind,column", "NULLs in cleaned columns." },
@@ -138,13 +137,10 @@ static int
 emit_dead(struct cleaner *cleaner, const struct waiting *w, int code, const char *reason,
           struct mr_slice original, struct mr_err *err)
 {
-    const char *name =
-        protobuf_c_enum_descriptor_get_value(&millrace__v1__dead_code__descriptor, code)->name;
-    const char *labels[] = { w->part->name.tenant, w->part->name.kind, name };
-    mr_add(mr_metrics_cell(cleaner->metrics, "millrace_dead_total", labels), 1);
     struct mr_verdict verdict = { .code = code };
-    if (code == MILLRACE__V1__DEAD_CODE__RULE_FAILED)
-        (void)snprintf(verdict.rule, sizeof(verdict.rule), "clean.sql");
+    bool is_large = code == MILLRACE__V1__DEAD_CODE__TOO_LARGE;
+    (void)snprintf(verdict.rule, sizeof(verdict.rule), "%s",
+                   is_large ? "max.message.bytes" : "clean.sql");
     mr_verdict_show(&verdict, original);
     mr_verdict_say(&verdict, reason);
     const struct group *group = w->part->state;
@@ -153,7 +149,7 @@ emit_dead(struct cleaner *cleaner, const struct waiting *w, int code, const char
                             .verdict = &verdict,
                             .original = original,
                             .contract_version = group->kind->version,
-                            .is_cut = code == MILLRACE__V1__DEAD_CODE__TOO_LARGE };
+                            .is_cut = is_large };
     return mr_stage_emit_dead(cleaner->stage, w->part, &dead, err);
 }
 
@@ -357,8 +353,11 @@ too_large(void *self, const struct mr_record *record, struct mr_err *err)
     int code = unpack(cleaner, record, &waiting, &why, err);
     if (code < 0)
         return code;
-    return emit_dead(cleaner, &waiting, MILLRACE__V1__DEAD_CODE__TOO_LARGE,
-                     "what this record becomes is larger than its topic takes; post less at once",
+    MR_CLEANUP(mr_freep)
+    char *reason = mr_printf("what becomes of this record is larger than %s takes: send less at "
+                             "once, or raise its max.message.bytes",
+                             part->clean);
+    return emit_dead(cleaner, &waiting, MILLRACE__V1__DEAD_CODE__TOO_LARGE, reason,
                      code == 0 ? original_of(cleaner, group, 0) : record->value, err);
 }
 

@@ -17,7 +17,6 @@ enum { VALUE_BYTES_MAX = 64 << 20, PROVENANCE_VERSION = 1, DEATHS_MAX = 1000000 
 static const int64_t time_us_max = 253402300799999999; /* the end of the year 9999 */
 
 const struct mr_metric validator_metrics[] = {
-    { "millrace_dead_total", MR_COUNTER, "tenant,kind,code", "Dead letters by reason." },
     { "millrace_window_entries", MR_GAUGE, "topic,partition",
       "Client-chosen event ids that are remembered for a partition." },
     { "millrace_window_bytes", MR_GAUGE, "topic,partition", "Memory that they take." },
@@ -219,11 +218,6 @@ emit_good(struct validator *v, struct judged *j, struct mr_err *err)
 static int
 emit_dead(struct validator *v, struct judged *j, bool is_cut, struct mr_err *err)
 {
-    const char *code =
-        protobuf_c_enum_descriptor_get_value(&millrace__v1__dead_code__descriptor, v->verdict.code)
-            ->name;
-    const char *labels[] = { j->part->name.tenant, j->part->name.kind, code };
-    mr_add(mr_metrics_cell(v->metrics, "millrace_dead_total", labels), 1);
     struct mr_dead dead = { .provenance = j->provenance,
                             .origin = &j->origin,
                             .verdict = &v->verdict,

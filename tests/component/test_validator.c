@@ -380,6 +380,27 @@ a_header_that_a_table_cannot_hold_is_dead(void **state)
     free(codes);
 }
 
+/* What an abort takes back is not counted: the metric is as true as the law. */
+static void
+dead_letters_are_counted_by_code_once(void **state)
+{
+    struct mill *mill = *state;
+    struct mr_err fault = { .code = MR_E(ABORTED), .remedy = MR_RETRY, .text = "on purpose" };
+    MR_CLEANUP(mr_buf_fini) struct mr_buf text;
+    mill_topics(mill, 0);
+    mill_start(mill);
+    mr_bus_memory_fault(mill->bus, "commit", 0, 3, &fault);
+    mill_post_raw(mill, MR_SLICE("not json"), mr_slice(NULL, 0));
+    mill_post_raw(mill, MR_SLICE("not json"), mr_slice(NULL, 0));
+    mill_post_raw(mill, MR_SLICE(""), mr_slice(NULL, 0));
+    mill_run(mill, 3);
+    assert_counts(mill, 3, 0, 0, 3);
+    mr_buf_init(&text, 1 << 20);
+    mr_metrics_write(mill->metrics, &text);
+    assert_non_null(strstr(text.data, "kind=\"pin\",code=\"NOT_JSON\"} 2\n"));
+    assert_non_null(strstr(text.data, "kind=\"pin\",code=\"EMPTY\"} 1\n"));
+}
+
 static void
 an_output_too_large_is_buried_and_its_neighbours_live(void **state)
 {
@@ -486,6 +507,8 @@ main(void)
                                         mill_open, mill_close),
         cmocka_unit_test_setup_teardown(a_large_record_that_waited_for_its_batch_is_buried_whole,
                                         mill_open, mill_close),
+        cmocka_unit_test_setup_teardown(dead_letters_are_counted_by_code_once, mill_open,
+                                        mill_close),
         cmocka_unit_test_setup_teardown(a_header_that_a_table_cannot_hold_is_dead, mill_open,
                                         mill_close),
         cmocka_unit_test_setup_teardown(equal_keys_meet_in_one_partition, mill_open, mill_close),
