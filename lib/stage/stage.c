@@ -428,10 +428,14 @@ hand_back(struct mr_stage *stage, bool is_lost, struct mr_err *err)
     bool clean = !stage->is_broken;
     if (clean && !is_lost && stage->in_batch > 0)
         clean = commit(stage, &why) == 0;
-    if (!clean || is_lost) {
+    if ((!clean && why.remedy != MR_FATAL) || is_lost) {
         if (recover(stage, &why) != 0)
             forget_batch(stage);
         stage->is_broken = stage->is_in_doubt = false;
+    }
+    if (why.remedy == MR_FATAL) { /* a fence */
+        *err = why;
+        return err->code;
     }
     stage_let_go(stage);
     stage_failing(stage, NULL);

@@ -114,8 +114,7 @@ archive_reload(struct archive *archive, struct mr_err *err)
         struct part *part = &archive->parts[i];
         if (!part->waits_for_contract)
             continue;
-        if (mr_reader_seek(archive->reader, (uint32_t)i, part->next, err) != 0)
-            return err->code;
+        part->seek_due = true;
         part->waits_for_contract = false;
         part->trouble[0] = '\0';
     }
@@ -151,17 +150,36 @@ is_blocked(const struct archive *archive)
     return blocked;
 }
 
+/* Nothing is read before each reader's position is where the next record has to come from, or one
+ * would be passed over. STALE: the partitions go, which the next poll tells. */
 static int
-pause_parts(struct archive *archive, struct mr_err *err)
+place_part(struct archive *archive, uint32_t slot, struct mr_err *err)
+{
+    struct part *part = &archive->parts[slot];
+    bool pause = !archive_may_flow(archive, part);
+    int code = 0;
+    if (part->seek_due)
+        code = mr_reader_seek(archive->reader, slot, part->next, err);
+    if (code != 0)
+        return code;
+    part->seek_due = false;
+    if (pause == part->paused && !part->pause_failed)
+        return 0;
+    code = mr_reader_pause(archive->reader, slot, pause, err);
+    part->pause_failed = code != 0;
+    if (code == 0)
+        part->paused = pause;
+    return code;
+}
+
+static int
+place_parts(struct archive *archive, struct mr_err *err)
 {
     for (size_t i = 0; i < archive->parts_count; i++) {
-        struct part *part = &archive->parts[i];
-        bool pause = !archive_may_flow(archive, part);
-        if (pause != part->paused) {
-            if (mr_reader_pause(archive->reader, (uint32_t)i, pause, err) != 0)
-                return err->code;
-            part->paused = pause;
-        }
+        struct mr_err why = { 0 };
+        int code = place_part(archive, (uint32_t)i, &why);
+        if (code != 0 && code != MR_E(STALE))
+            return mr_fail(err, code, why.remedy, "%s", why.text);
     }
     return 0;
 }
@@ -215,7 +233,7 @@ archive_step(struct archive *archive, int wait_ms, struct mr_err *err)
     if (waits || archive->phase == PHASE_RESOLVING) {
         if (tend(archive, busy_wait_ms, err) != 0)
             return err->code;
-    } else if (pause_parts(archive, err) != 0) {
+    } else if (place_parts(archive, err) != 0) {
         return err->code;
     }
     int count = 0;

@@ -224,7 +224,12 @@ archive_started(struct archive *archive, struct work *work, struct mr_err *err)
     }
     size_t count = start->count;
     work_free(work);
-    if (err->code != 0 || mr_reader_assign(archive->reader, parts, count, err) != 0)
+    if (err->code == 0 && mr_reader_assign(archive->reader, parts, count, err) == MR_E(STALE)) {
+        *err = (struct mr_err){ 0 }; /* they go again, as the next poll tells */
+        archive->start_retry_ms = mr_now_ms() + mr_backoff_ms(archive->start_attempts++);
+        return 0;
+    }
+    if (err->code != 0)
         return err->code;
     mr_log(MR_LOG_INFO, "assigned", " parts=%zu tables=%zu", count, archive->targets_count);
     archive->phase = PHASE_FLOWING;

@@ -256,18 +256,17 @@ part_of(struct archive *archive, const struct mr_part *bus, uint32_t *ret_slot)
 }
 
 /* The store is further than we knew: what is held is there already, or must be read again. */
-static int
-go_on_from(struct archive *archive, struct part *part, uint32_t slot, int64_t next,
-           struct mr_err *err)
+static void
+go_on_from(struct part *part, int64_t next)
 {
     part->next = part->durable = next;
     part->held = 0;
     part->at_end = false;
-    return mr_reader_seek(archive->reader, slot, next, err);
+    part->seek_due = true;
 }
 
-static int
-raw_settled(struct archive *archive, struct raw_object *object, struct mr_err *err)
+static void
+raw_settled(struct archive *archive, struct raw_object *object)
 {
     uint32_t slot = 0;
     while (&archive->parts[slot].sink != object->work.sink)
@@ -282,15 +281,15 @@ raw_settled(struct archive *archive, struct raw_object *object, struct mr_err *e
         mr_add(archive->objects, 1);
         mr_add(archive->object_records, object->work.records);
         mr_add(archive->object_bytes, (int64_t)object->lines.size);
-        return 0;
+        return;
     }
     mr_add(archive->adopted, 1);
     mr_log(MR_LOG_INFO, "object-adopted", " topic=%s part=%d from=%lld next=%lld", object->topic,
            (int)object->partition, (long long)object->from, (long long)object->next);
     if (object->next == expected)
-        return 0;
+        return;
     sink_empty(&part->sink);
-    return go_on_from(archive, part, slot, object->next, err);
+    go_on_from(part, object->next);
 }
 
 static void
@@ -320,9 +319,8 @@ table_counted(struct archive *archive, struct target *target, const struct delta
 
 /* Somebody else has committed records of this batch. Its partitions go on where the table stands;
  * those that it does not hold go back to what is durable. */
-static int
-table_stale(struct archive *archive, struct target *target, const struct delta_batch *batch,
-            struct mr_err *err)
+static void
+table_stale(struct archive *archive, struct target *target, const struct delta_batch *batch)
 {
     mr_add(target->stale, 1);
     mr_log_err(MR_LOG_INFO, "batch-stale", &batch->work.job.err, " table=%s", target->name);
@@ -337,11 +335,9 @@ table_stale(struct archive *archive, struct target *target, const struct delta_b
     sink_empty(&target->sink);
     for (size_t i = 0; i < archive->parts_count; i++) {
         struct part *part = &archive->parts[i];
-        if (part->target == target &&
-            go_on_from(archive, part, (uint32_t)i, part->durable, err) != 0)
-            return err->code;
+        if (part->target == target)
+            go_on_from(part, part->durable);
     }
-    return 0;
 }
 
 static struct target *
@@ -388,13 +384,13 @@ archive_settled(struct archive *archive, struct work *work, struct mr_err *err)
     archive->trouble[0] = '\0';
     (void)sink_pop(sink);
     if (work->type == WORK_RAW) {
-        code = raw_settled(archive, (struct raw_object *)work, err);
+        raw_settled(archive, (struct raw_object *)work);
     } else if (code == MR_E(STALE)) {
-        code = table_stale(archive, target, (struct delta_batch *)work, err);
+        table_stale(archive, target, (struct delta_batch *)work);
     } else {
         mr_observe_us(archive->table_seconds, work->took_us);
         table_counted(archive, target, (struct delta_batch *)work);
     }
     work_free(work);
-    return code;
+    return 0;
 }

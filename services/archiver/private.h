@@ -52,6 +52,8 @@ struct part {
     int64_t held;           /* records taken and not durable */
     int64_t end, last_time_ms;
     bool at_end, paused;
+    bool pause_failed; /* the last call that was to change it: it may be either */
+    bool seek_due;     /* the reader does not stand at next yet */
     bool waits_for_contract;
     char trouble[TROUBLE_MAX]; /* why it does not flow; "": it does */
     struct mr_cell *lag_records, *lag_seconds;

@@ -1,5 +1,6 @@
 #include "archiver_fixture.h"
 
+#include <ftw.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <pthread.h>
@@ -94,6 +95,15 @@ bench_open(void **state)
     return 0;
 }
 
+static int
+remove_entry(const char *path, const struct stat *status, int type, struct FTW *place)
+{
+    (void)status;
+    (void)type;
+    (void)place;
+    return remove(path);
+}
+
 int
 bench_close(void **state)
 {
@@ -104,15 +114,14 @@ bench_close(void **state)
     mr_contracts_close(b->contracts);
     mr_metrics_close(b->metrics);
     mr_store_close(b->store);
-    MR_CLEANUP(mr_freep) char *command = mr_printf("rm -r %s", b->dir);
-    assert_int_equal(system(command), 0);
+    assert_int_equal(nftw(b->dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS), 0);
     free((void *)b->kinds);
     free(b);
     return 0;
 }
 
 struct archive *
-bench_archive(struct bench *b, const char *group)
+bench_archive_on(struct bench *b, struct mr_bus *bus, const char *group, struct mr_err *err)
 {
     struct archive *archive = NULL;
     struct mr_store *store = NULL;
@@ -121,7 +130,7 @@ bench_archive(struct bench *b, const char *group)
     const struct mr_sql_options engine = { .memory_max = 128 << 20, .dirs = dirs };
     BENCH_OK(mr_store_open(b->url, NULL, &store, &oops));
     BENCH_OK(mr_sql_open(&engine, &sql, &oops));
-    const struct archive_options options = { .bus = b->bus,
+    const struct archive_options options = { .bus = bus,
                                              .store = store,
                                              .sql = sql,
                                              .kinds = b->kinds,
@@ -133,7 +142,16 @@ bench_archive(struct bench *b, const char *group)
                                              .raw = b->raw,
                                              .table = b->table,
                                              .metrics = b->metrics };
-    BENCH_OK(archive_open(&options, &archive, &oops));
+    return archive_open(&options, &archive, err) == 0 ? archive : NULL;
+}
+
+struct archive *
+bench_archive(struct bench *b, const char *group)
+{
+    struct mr_err err = { 0 };
+    struct archive *archive = bench_archive_on(b, b->bus, group, &err);
+    if (archive == NULL)
+        fail_msg("%s", err.text);
     return archive;
 }
 

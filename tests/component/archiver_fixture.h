@@ -30,6 +30,9 @@ int bench_close(void **state);
 /* group NULL: the usual one. Archivers of different groups read the same partitions, as one whose
  * assignment was taken away without its knowledge does. */
 struct archive *bench_archive(struct bench *b, const char *group);
+/* The same over another way to the bus; NULL: it did not start. */
+struct archive *bench_archive_on(struct bench *b, struct mr_bus *bus, const char *group,
+                                 struct mr_err *err);
 /* The error that a start ends with. */
 void bench_archive_fails(struct bench *b, struct mr_err *ret);
 void bench_crash(struct archive *archive); /* closes without a drain */

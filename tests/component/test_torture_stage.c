@@ -160,8 +160,8 @@ start(struct rack *rack)
                                         .contracts = rack->contracts,
                                         .input = rack->mill->input,
                                         .outputs = { rack->mill->output, MR_TOPIC_DEAD },
-                                        .batch_max = 3,
-                                        .batch_wait_ms = 2,
+                                        .batch_max = 4,
+                                        .batch_wait_ms = 6,
                                         .look_back = validates ? WINDOW : 0,
                                         .memory_max = 64 << 20,
                                         .handler = rack->mill->handler,
@@ -387,7 +387,7 @@ the_validator_gives_each_record_one_outcome_whatever_call_fails(void **state)
     };
     struct rack *rack = *state;
     rack->mill = &validator;
-    strike_every("validator", scenario, rack, PAIRS);
+    strike_every("validator", scenario, rack, PAIRS, NULL);
 }
 
 static void
@@ -399,7 +399,7 @@ the_cleaner_gives_each_record_one_outcome_whatever_call_fails(void **state)
     };
     struct rack *rack = *state;
     rack->mill = &cleaner;
-    strike_every("cleaner", scenario, rack, 0);
+    strike_every("cleaner", scenario, rack, 0, NULL);
 }
 
 int

@@ -1,6 +1,9 @@
 /*
  * A wrapped call fails in one of the ways that bus.h allows it. Rebalances and fences are not made
  * up: they happen on the bus inside just before the call, which then answers what it answers.
+ *
+ * The wrapper also watches two rules that the bus inside would pass over: nothing is committed for
+ * an assignment that is known to be lost, and a writer that was told of its fence is only closed.
  */
 #include "faulty_bus.h"
 
@@ -21,6 +24,7 @@ struct faulty_reader {
     struct faulty *bus;
     struct mr_reader *inner;
     char group[MR_BUS_TOPIC_MAX + 1]; /* "": none */
+    bool is_lost;                     /* told so, and not given back yet */
 };
 
 struct faulty_writer {
@@ -29,6 +33,7 @@ struct faulty_writer {
     struct mr_writer *inner;
     char name[MR_BUS_TOPIC_MAX + 1]; /* "": no transactions */
     bool is_unsure;                  /* a call got no answer: the next begin settles it */
+    bool is_fenced;                  /* told so: nothing but close may follow */
 };
 
 #define GROUP_MOVES                                                                                \
@@ -64,7 +69,7 @@ static const struct strike stores[] = { REFUSED(TIMEOUT), SILENT(TIMEOUT) };
 static bool
 is_struck(const struct strike **ret, const char *call, const struct strike *ways, size_t count)
 {
-    *ret = strike_now(call, ways, count);
+    *ret = strike_now(STRIKE_BUS, call, ways, count);
     return *ret != NULL && (*ret)->way <= STRIKE_HALF;
 }
 
@@ -150,7 +155,10 @@ poll_reader(struct mr_reader *reader, size_t count_max, int timeout_ms, struct m
     if (STRUCK(strike, "poll", polls))
         return strike_fail(strike, "poll", err);
     rebalance((struct faulty_reader *)reader, strike);
-    return mr_reader_poll(reader_of(reader), count_max, timeout_ms, ret, err);
+    int count = mr_reader_poll(reader_of(reader), count_max, timeout_ms, ret, err);
+    if (count >= 0)
+        ((struct faulty_reader *)reader)->is_lost = ret->event == MR_BUS_LOST;
+    return count;
 }
 
 static int
@@ -243,7 +251,7 @@ reader_open(struct mr_bus *bus, const struct mr_reader_options *options, struct 
     if (mr_reader_open(inner_of(bus), options, &inner, err) != 0)
         return err->code;
     struct faulty_reader *reader = mr_alloc(sizeof(*reader));
-    *reader = (struct faulty_reader){ { &reader_driver }, (struct faulty *)bus, inner, "" };
+    *reader = (struct faulty_reader){ { &reader_driver }, (struct faulty *)bus, inner, "", false };
     (void)snprintf(reader->group, sizeof(reader->group), "%s",
                    options->group != NULL ? options->group : "");
     *ret = &reader->base;
@@ -279,6 +287,14 @@ happen(struct faulty_writer *writer, const struct strike *strike)
     mr_bus_memory_rebalance(writer->bus->inner, group, strike->way == STRIKE_LOST);
 }
 
+/* Passes on what a call of the writer has answered. */
+static int
+answered(struct faulty_writer *writer, int code)
+{
+    writer->is_fenced |= code == MR_E(FENCED);
+    return code;
+}
+
 static void
 close_writer(struct mr_writer *writer)
 {
@@ -296,7 +312,8 @@ produce(struct mr_writer *handle, const struct mr_message *message, struct mr_er
     if (fails)
         return strike_fail(strike, "produce", err);
     happen(writer, strike);
-    return mr_writer_produce(writer->inner, message, err);
+    MR_ASSERT(!writer->is_fenced);
+    return answered(writer, mr_writer_produce(writer->inner, message, err));
 }
 
 static int
@@ -339,10 +356,11 @@ begin(struct mr_writer *handle, struct mr_err *err)
     if (STRUCK(strike, "begin", begins))
         return strike_fail(strike, "begin", err);
     happen(writer, strike);
+    MR_ASSERT(!writer->is_fenced);
     if (writer->is_unsure && mr_writer_abort(writer->inner, 1000, err) != 0)
-        return err->code;
+        return answered(writer, err->code);
     writer->is_unsure = false;
-    return mr_writer_begin(writer->inner, err);
+    return answered(writer, mr_writer_begin(writer->inner, err));
 }
 
 static int
@@ -353,12 +371,14 @@ commit(struct mr_writer *handle, struct mr_reader *reader, const struct mr_posit
     const struct strike *strike;
     bool fails = STRUCK(strike, "commit", commits);
     writer->is_unsure |= fails;
+    MR_ASSERT(!writer->is_fenced);
+    MR_ASSERT(reader == NULL || !((struct faulty_reader *)reader)->is_lost);
     if (!fails)
         happen(writer, strike);
     if ((!fails || strike->way == STRIKE_SILENT) &&
         mr_writer_commit(writer->inner, reader != NULL ? reader_of(reader) : NULL, positions, count,
                          timeout_ms, err) != 0)
-        return err->code;
+        return answered(writer, err->code);
     return fails ? strike_fail(strike, "commit", err) : 0;
 }
 
@@ -369,11 +389,12 @@ abort_txn(struct mr_writer *handle, int timeout_ms, struct mr_err *err)
     const struct strike *strike;
     bool fails = STRUCK(strike, "abort", aborts);
     writer->is_unsure |= fails;
+    MR_ASSERT(!writer->is_fenced);
     if (!fails)
         happen(writer, strike);
     if ((!fails || strike->way == STRIKE_SILENT) &&
         mr_writer_abort(writer->inner, timeout_ms, err) != 0)
-        return err->code;
+        return answered(writer, err->code);
     return fails ? strike_fail(strike, "abort", err) : 0;
 }
 
@@ -400,7 +421,8 @@ writer_open(struct mr_bus *bus, const struct mr_writer_options *options, struct 
     if (mr_writer_open(inner_of(bus), options, &inner, err) != 0)
         return err->code;
     struct faulty_writer *writer = mr_alloc(sizeof(*writer));
-    *writer = (struct faulty_writer){ { &writer_driver }, (struct faulty *)bus, inner, "", false };
+    *writer =
+        (struct faulty_writer){ { &writer_driver }, (struct faulty *)bus, inner, "", false, false };
     (void)snprintf(writer->name, sizeof(writer->name), "%s",
                    options->transactional_id != NULL ? options->transactional_id : "");
     *ret = &writer->base;

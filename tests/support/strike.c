@@ -10,7 +10,9 @@ enum { TEXT = 160, CALLS_MAX = 100000 };
 static struct {
     pthread_mutex_t lock;
     bool armed;
-    unsigned calls;             /* since the arming, over all arms of a scenario */
+    enum strike_side side;
+    const char *only;
+    unsigned calls;             /* of that side while armed */
     unsigned call, way, second; /* where to strike; second 0: once only */
     unsigned hits;
     size_t ways; /* that the struck call has */
@@ -20,17 +22,21 @@ static struct {
 static const char *const way_names[] = { "refused", "silent", "half", "revoked", "lost", "fenced" };
 
 const struct strike *
-strike_now(const char *call, const struct strike *ways, size_t count)
+strike_now(enum strike_side side, const char *call, const struct strike *ways, size_t count)
 {
     const struct strike *found = NULL;
     MR_ASSERT(count > 0);
     (void)pthread_mutex_lock(&aim.lock);
+    char name[32];
+    (void)snprintf(name, sizeof(name), " %s", call);
+    bool counts =
+        aim.armed && side == aim.side && (aim.only == NULL || strstr(aim.only, name) != NULL);
     unsigned number = aim.calls;
-    aim.calls += aim.armed;
-    if (aim.armed && number == aim.call) {
+    aim.calls += counts;
+    if (counts && number == aim.call) {
         aim.ways = count;
-        found = &ways[aim.way];
-    } else if (aim.armed && aim.second > 0 && number == aim.call + aim.second) {
+        found = &ways[aim.way % count];
+    } else if (counts && aim.second > 0 && number == aim.call + aim.second) {
         found = &ways[(aim.call + aim.second) % count];
     }
     if (found != NULL) {
@@ -83,23 +89,36 @@ run(void (*scenario)(void *self), void *self, unsigned call, unsigned way, unsig
     return aim.hits;
 }
 
-void
-strike_every(const char *what, void (*scenario)(void *self), void *self, unsigned pairs)
+/* The count of calls of one side. */
+static unsigned
+strike_side(void (*scenario)(void *self), void *self, unsigned pairs, unsigned *ret_hits)
 {
-    unsigned calls = 0, singles = 0, doubles = 0;
-    for (; calls < CALLS_MAX; calls++) {
+    for (unsigned call = 0; call < CALLS_MAX; call++) {
         aim.ways = 0;
-        if (run(scenario, self, calls, 0, 0) == 0)
-            break;
+        if (run(scenario, self, call, 0, 0) == 0)
+            return call;
         unsigned ways = (unsigned)aim.ways;
-        singles += ways;
+        *ret_hits += ways;
         for (unsigned way = 1; way < ways; way++)
-            (void)run(scenario, self, calls, way, 0);
+            (void)run(scenario, self, call, way, 0);
         for (unsigned second = 1; second <= pairs; second++)
-            doubles += run(scenario, self, calls, (calls + second) % ways, second) > 1;
+            *ret_hits += run(scenario, self, call, (call + second) % ways, second) > 1;
     }
-    assert_in_range(calls, 1, CALLS_MAX - 1);
-    print_message("%s: %u calls struck in %u ways, %u pairs\n", what, calls, singles, doubles);
+    fail_msg("more than %d calls", CALLS_MAX);
+    return 0;
+}
+
+void
+strike_every(const char *what, void (*scenario)(void *self), void *self, unsigned pairs,
+             const char *only)
+{
+    unsigned calls[STRIKE_SIDES], hits = 0;
+    aim.only = only;
+    for (aim.side = STRIKE_BUS; aim.side < STRIKE_SIDES; aim.side++)
+        calls[aim.side] = strike_side(scenario, self, pairs, &hits);
+    assert_true(calls[STRIKE_BUS] > 0);
+    print_message("%s: %u calls on the bus, %u in the store, struck in %u ways\n", what,
+                  calls[STRIKE_BUS], calls[STRIKE_STORE], hits);
 }
 
 int

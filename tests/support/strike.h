@@ -24,8 +24,12 @@ struct strike {
     int code; /* of REFUSED, SILENT and HALF: what the call returns */
 };
 
+/* Calls of each side are counted apart: they may be of different threads. */
+enum strike_side { STRIKE_BUS, STRIKE_STORE, STRIKE_SIDES };
+
 /* Of this call: how it fails, NULL when it does not. */
-const struct strike *strike_now(const char *call, const struct strike *ways, size_t count);
+const struct strike *strike_now(enum strike_side side, const char *call, const struct strike *ways,
+                                size_t count);
 /* Fills err and returns the code of a strike. */
 int strike_fail(const struct strike *strike, const char *call, struct mr_err *err);
 
@@ -34,8 +38,10 @@ void strike_arm(void);
 void strike_rest(void);
 
 /* Each call in each way, and with pairs > 0 again with another failure 1, 2 .. pairs calls behind
- * it. Prints how many were struck. */
-void strike_every(const char *what, void (*scenario)(void *self), void *self, unsigned pairs);
+ * it. only: the names of those that count, each behind a blank; NULL: all. Prints how many were
+ * struck. */
+void strike_every(const char *what, void (*scenario)(void *self), void *self, unsigned pairs,
+                  const char *only);
 /* For a test's teardown: names the strike that it failed with. */
 int strike_tell(void **state);
 
