@@ -271,6 +271,7 @@ static const struct meaning {
     { RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND, MR_E(UNAVAILABLE), MR_RETRY },
     { RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT, MR_E(UNAVAILABLE), MR_RETRY },
     { RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS, MR_E(UNAVAILABLE), MR_RETRY },
+    { RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP, MR_E(UNAVAILABLE), MR_RETRY },
     { RD_KAFKA_RESP_ERR__AUTHENTICATION, MR_E(DENIED), MR_FATAL },
     { RD_KAFKA_RESP_ERR__SSL, MR_E(DENIED), MR_FATAL },
     { RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED, MR_E(DENIED), MR_FATAL },
@@ -315,6 +316,14 @@ mean(rd_kafka_resp_err_t code)
     return (struct meaning){ code, MR_E(INTERNAL), MR_RETRY };
 }
 
+/* Records carry the time of who wrote them, and Kafka 4 takes none that are an hour ahead. */
+static const char *
+hint_of(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP ? "; is the clock of this machine ahead?"
+                                                       : "";
+}
+
 /* A call that timed out because nobody could be reached, or let us in, says so. */
 int
 kafka_fail(struct mr_err *err, struct kafka_client *client, rd_kafka_resp_err_t code,
@@ -333,8 +342,8 @@ kafka_fail(struct mr_err *err, struct kafka_client *client, rd_kafka_resp_err_t 
         meaning = mean(client->trouble);
     (void)snprintf(trouble, sizeof(trouble), "%s", client->trouble_text);
     MR_ASSERT(pthread_mutex_unlock(&client->lock) == 0);
-    return mr_fail(err, meaning.ours, meaning.remedy, "%s: %s%s%s", what, rd_kafka_err2str(code),
-                   explained ? ", " : "", explained ? trouble : "");
+    return mr_fail(err, meaning.ours, meaning.remedy, "%s: %s%s%s%s", what, rd_kafka_err2str(code),
+                   explained ? ", " : "", explained ? trouble : "", hint_of(code));
 }
 
 int
