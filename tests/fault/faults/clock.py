@@ -1,31 +1,13 @@
-"""Wall clocks that jump and, at the healing, jump back. The services are started with a library
-(tests/fault/clock.c) that shifts theirs; those of the broker and of the S3 server stay right."""
-
-import struct
+"""Wall clocks that jump and, at the healing, jump back. Those of the broker and of the S3 server
+stay right."""
 
 import pipeline
+from clocks import HOUR_S, Clocks
 from faults import Fault
 
-HOUR_S = 3600
 # Kafka 4 refuses records that are more than an hour ahead of its own clock.
-JUMPS_S = {"ahead": (HOUR_S - 600, HOUR_S, HOUR_S + 600), "back": (-HOUR_S + 600, -HOUR_S, -HOUR_S - 600)}
-LIBRARY = pipeline.BUILD / "tests/libfault_clock.so"
-
-
-class Clocks:
-    """A file for each program, which holds the nanoseconds that its clock is ahead."""
-
-    def __init__(self, system):
-        self.folder = system.folder / "clocks"
-        self.folder.mkdir()
-        for stage in pipeline.SERVICES:
-            self.shift(stage, 0)
-        system.vars |= {"LD_PRELOAD": str(LIBRARY), "MILLRACE_TEST_CLOCK": str(self.folder)}
-
-    def shift(self, stage, seconds):
-        path = self.folder / f"millrace-{stage}"
-        with path.open("r+b" if path.exists() else "wb") as file:
-            file.write(struct.pack("=q", seconds * 10**9))
+JUMPS_S = {"ahead": (HOUR_S - 600, HOUR_S, HOUR_S + 600),
+           "back": (-HOUR_S + 600, -HOUR_S, -HOUR_S - 600)}
 
 
 class Jump(Fault):
@@ -33,12 +15,15 @@ class Jump(Fault):
 
     def __init__(self, way, stages):
         self.way, self.shifted = way, stages
-        self.name = f"clock-{way}" + (f"-{stages[0]}" if len(stages) == 1 else "")
-        self.what = f"the clock of {stages[0] if len(stages) == 1 else 'all services'} jumps an hour {way}"
+        who = stages[0] if len(stages) == 1 else ""
+        self.name = f"clock-{way}" + (f"-{who}" if who else "")
+        self.what = f"the clock of {who or 'all services'} jumps an hour {way}"
 
     def install(self, system):
         if not hasattr(system, "clocks"):
-            system.clocks = Clocks(system)
+            (system.folder / "clocks").mkdir()
+            system.clocks = Clocks(system.folder / "clocks")
+            system.vars |= system.clocks.env
 
     def strike(self, system, random):
         seconds = random.choice(JUMPS_S[self.way])
