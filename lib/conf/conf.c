@@ -259,10 +259,18 @@ answer_questions(const struct mr_conf *conf, int argc, char **argv)
     return false;
 }
 
+/* jansson too ends the process when there is no memory left: its NULL would pass for bad input. */
+static void *
+json_memory(size_t bytes)
+{
+    return mr_realloc(NULL, bytes);
+}
+
 int
 mr_conf_load(const struct mr_conf *conf, void *options, int argc, char **argv, struct mr_err *err)
 {
     const char *config = getenv("MILLRACE_CONFIG");
+    json_set_alloc_funcs(json_memory, free);
     if (answer_questions(conf, argc, argv))
         return 1;
     if (conf->ret_rest != NULL)

@@ -1,7 +1,10 @@
 #include "conf/conf.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "test.h"
@@ -394,6 +397,32 @@ questions_are_answered_before_anything_is_judged(void **state)
     assert_non_null(strstr(text, "| option |"));
 }
 
+/* NULL from jansson would be taken for bad input, or be written as "(null)". */
+static void
+json_without_memory_ends_the_process(void **state)
+{
+    static const char list[] = "[[1],[1],[1],[1],[1],[1],[1],[1],[1],[1]]";
+    const struct rlimit none = { 1, 1 };
+    int result, status;
+    (void)state;
+#ifdef __SANITIZE_ADDRESS__
+    skip(); /* it takes address space as it likes */
+#endif
+    (void)printed("--version", &result);
+    pid_t child = fork();
+    if (child == 0) {
+        (void)close(STDERR_FILENO);
+        if (setrlimit(RLIMIT_AS, &none) != 0)
+            _exit(1);
+        while (json_loads(list, 0, NULL) != NULL)
+            continue;
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGABRT);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -417,6 +446,7 @@ main(void)
         TEST(a_secret_comes_by_environment_or_file_and_is_never_shown),
         TEST(the_reference_has_a_row_for_each_option),
         TEST(questions_are_answered_before_anything_is_judged),
+        TEST(json_without_memory_ends_the_process),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
