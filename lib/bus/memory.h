@@ -11,9 +11,9 @@
 struct mr_bus *mr_bus_memory(void);
 /* Asks the group to rebalance: each member sees REVOKED (or LOST), then ASSIGNED. */
 void mr_bus_memory_rebalance(struct mr_bus *bus, const char *group, bool lost);
-/* The next count calls of the named kind ("produce" "commit" "begin" "abort" "poll" "offsets"
- * "describe" "create" "delete") after skip good ones fail with err. "commit-reply": the commit
- * takes effect, its answer is err. */
+/* The next count calls of the named kind ("produce" "commit" "begin" "abort" "poll" "seek"
+ * "offsets" "describe" "create" "delete") after skip good ones fail with err. "commit-reply": the
+ * commit takes effect, its answer is err. */
 void mr_bus_memory_fault(struct mr_bus *bus, const char *call, unsigned skip, unsigned count,
                          const struct mr_err *err);
 /* While true, mr_writer_poll serves no delivery reports: the broker takes its time. */

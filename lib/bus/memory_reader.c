@@ -265,6 +265,8 @@ seek(struct mr_reader *handle, uint32_t slot, int64_t offset, struct mr_err *err
     mr_arena_fini(&reader->batch);
     if (slot >= reader->slots_count || reader->state == LEAVING)
         return stale(reader, err);
+    if (memory_fault(reader->bus, "seek", err) < 0)
+        return err->code;
     reader->slots[slot].next = offset;
     reader->slots[slot].end_told = MR_NO_OFFSET;
     return 0;

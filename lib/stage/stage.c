@@ -475,13 +475,33 @@ open_writer(struct mr_stage *stage, struct mr_err *err)
     return mr_writer_open(stage->options.bus, &options, &stage->writer, err);
 }
 
+/* Recovery may fail for long, and the group is heard all the same: partitions that are gone cannot
+ * be rewound, and only poll says that they are. Records that come along are rewound too. */
+static int
+listen(struct mr_stage *stage, struct mr_err *err)
+{
+    struct mr_batch batch;
+    struct mr_err unheard = { 0 };
+    if (mr_reader_poll(stage->reader, 1, 0, &batch, &unheard) < 0) {
+        if (unheard.remedy == MR_FATAL)
+            *err = unheard;
+        return err->code;
+    }
+    if (batch.event == MR_BUS_RECORDS) {
+        (void)sort_out(stage, &batch);
+        return err->code;
+    }
+    *err = (struct mr_err){ 0 };
+    return react(stage, &batch, err);
+}
+
 static int
 step(struct mr_stage *stage, int wait_ms, struct mr_err *err)
 {
     if (open_writer(stage, err) != 0)
         return err->code;
     if (stage->is_broken && recover(stage, err) != 0)
-        return err->code;
+        return err->remedy == MR_FATAL ? err->code : listen(stage, err);
     size_t room = stage->careful > 0 ? 1 : stage->options.batch_max - stage->in_batch;
     if (stage->in_batch > 0) {
         int64_t left = stage->opened_ms + stage->options.batch_wait_ms - mr_now_ms();

@@ -137,6 +137,47 @@ what_is_lost_is_aborted(void **state)
     assert_all_once(mill, 21);
 }
 
+/* As after an outage in which the member was sent away: only poll says that its parts are gone. */
+static void
+a_stage_that_cannot_rewind_hears_that_its_partitions_are_gone(void **state)
+{
+    struct mill *mill = *state;
+    struct mr_err err, fault = { .code = MR_E(INTERNAL), .remedy = MR_RETRY, .text = "gone" };
+    mill_topics(mill, 0);
+    mill_start(mill);
+    mill_post(mill, 0, NULL, "{\"index\":1}");
+    mill_run(mill, 1);
+    post_pins(mill, 20);
+    mr_bus_memory_fault(mill->bus, "commit", 0, 1, &fault);
+    mr_bus_memory_fault(mill->bus, "seek", 0, UINT_MAX, &fault);
+    while (mill_step(mill, &err) >= 0)
+        continue;
+    mr_bus_memory_rebalance(mill->bus, MILL_GROUP, true);
+    mill_run(mill, 21);
+    assert_all_once(mill, 21);
+}
+
+static void
+what_is_polled_while_rewinding_fails_comes_again(void **state)
+{
+    (void)state;
+    for (unsigned count = 1; count < 6; count++) {
+        void *own = NULL;
+        struct mr_err fault = { .code = MR_E(INTERNAL), .remedy = MR_RETRY, .text = "busy" };
+        (void)mill_open(&own);
+        struct mill *mill = own;
+        mill_topics(mill, 0);
+        mill->batch_max = 3;
+        mill_start(mill);
+        post_pins(mill, 30);
+        mr_bus_memory_fault(mill->bus, "commit", 2, 1, &fault);
+        mr_bus_memory_fault(mill->bus, "seek", count % 2, count, &fault);
+        mill_run(mill, 30);
+        assert_all_once(mill, 30);
+        (void)mill_close(&own);
+    }
+}
+
 static void
 a_crash_at_any_step_loses_nothing(void **state)
 {
@@ -519,6 +560,9 @@ main(void)
                                         mill_close),
         cmocka_unit_test_setup_teardown(what_is_revoked_is_finished_first, mill_open, mill_close),
         cmocka_unit_test_setup_teardown(what_is_lost_is_aborted, mill_open, mill_close),
+        cmocka_unit_test_setup_teardown(
+            a_stage_that_cannot_rewind_hears_that_its_partitions_are_gone, mill_open, mill_close),
+        cmocka_unit_test(what_is_polled_while_rewinding_fails_comes_again),
         cmocka_unit_test_setup_teardown(a_crash_at_any_step_loses_nothing, mill_open, mill_close),
         cmocka_unit_test_setup_teardown(offsets_of_one_topic_that_were_lost_end_the_process_too,
                                         mill_open, mill_close),
