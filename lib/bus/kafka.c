@@ -16,6 +16,7 @@ enum {
     PRODUCER = KAFKA_PRODUCER,
     ALL = KAFKA_ADMIN | KAFKA_CONSUMER | KAFKA_PRODUCER
 };
+enum { LISTEN_MAX = 1000 }; /* a consumer that is broken for good has something to say each time */
 
 struct rule {
     unsigned roles;
@@ -399,9 +400,12 @@ kafka_client_open(struct kafka_client *client, enum kafka_role role, rd_kafka_co
 void
 kafka_client_listen(struct kafka_client *client)
 {
-    rd_kafka_message_t *message;
-    while ((message = rd_kafka_consumer_poll(client->rk, 0)) != NULL)
+    for (int i = 0; i < LISTEN_MAX; i++) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(client->rk, 0);
+        if (message == NULL)
+            return;
         rd_kafka_message_destroy(message);
+    }
 }
 
 /* ---- bus ---- */
