@@ -15,7 +15,7 @@ import urllib.request
 from collections import defaultdict
 from pathlib import Path
 
-from system import STAGES, System  # first: it says where the other modules are
+from system import STAGES, Broker, System  # first: it says where the other modules are
 
 import pipeline
 from faults import sorts
@@ -45,6 +45,7 @@ def arguments():
     add("--rate", type=float, default=150, help="events per second")
     add("--interval", type=float, default=1, help="seconds between strikes, on average")
     add("--round", type=float, default=60, help="seconds of strikes before each look at the law")
+    add("--kafka", default=Broker.version, metavar="VERSION", help="of the broker; see system.Broker")
     add("--each", action="store_true", help="each sort once, in random order, instead of a time")
     add("--dir", type=Path, help="where all state goes (default: build/fault/SEED)")
     add("--json", type=Path, metavar="FILE", help="the figures also as JSON")
@@ -76,6 +77,7 @@ class Chaos:
         self.folder.mkdir(parents=True)
         self.random = random.Random(options.seed)
         self.timeline = Timeline(self.folder / "timeline.ndjson")
+        Broker.version = options.kafka
         self.system = System(self.folder, "chaos", self.timeline)
         self.due = self.random.sample(chosen, len(chosen)) if options.each else None
         self.struck = defaultdict(list)  # by sort, seconds to recover, None beside others

@@ -105,7 +105,9 @@ class Oracle:
     def check(self):
         """After the load has ended; raises AssertionError with what does not hold."""
         self.drain()
+        self.system.timeline.say("drained")
         self.verify()
+        self.system.timeline.say("verified")
         self.told.read()
         self.check_totals()
         self.check_ticks()

@@ -29,10 +29,11 @@ INPUTS = {
 class Recovery:
     def __init__(self, system):
         self.system = system
-        self.admin = AdminClient({"bootstrap.servers": system.broker.address, "log_level": 0})
+        self.trouble = None
 
     def await_flow(self, stages, since, limit_s):
         """{stage: seconds} from since (monotonic) on."""
+        self.connect()
         waiting = {stage: None for stage in stages}
         took = {}
         while waiting:
@@ -43,9 +44,15 @@ class Recovery:
                     took[stage] = time.monotonic() - since
                     del waiting[stage]
             assert time.monotonic() - since < limit_s, \
-                f"{', '.join(waiting)} did not flow {limit_s} s after the fault"
+                f"{', '.join(waiting)} did not flow {limit_s} s after the fault: " \
+                f"{waiting}, {self.trouble}"
             time.sleep(POLL_S)
         return took
+
+    def connect(self, trouble=None):
+        """Anew: leaders are remembered with their epochs, also when those went back with a broker."""
+        self.trouble = trouble
+        self.admin = AdminClient({"bootstrap.servers": self.system.broker.address, "log_level": 0})
 
     def goal(self, stage):
         """What has to be reached; None when the broker does not say it now."""
@@ -53,7 +60,8 @@ class Recovery:
             return list(self.system.stages[stage])
         try:
             return self.ends(stage)
-        except KafkaException:
+        except KafkaException as error:
+            self.connect(error)
             return None
 
     def is_reached(self, stage, goal, since):
@@ -64,7 +72,8 @@ class Recovery:
                 goal[:] = [one for one in goal if not self.answers(one)]
             else:
                 self.drop_reached(stage, goal)
-        except KafkaException:
+        except KafkaException as error:
+            self.connect(error)
             return False
         return not goal
 

@@ -97,7 +97,13 @@ class Instance:
 
 
 class Broker:
-    """A real Kafka of one node."""
+    """A real Kafka of one node.
+
+    Of 3.9.2, since 4.3.1 leaves out transaction markers of partitions that have no leader at that
+    moment (KAFKA-20734), as all have for a moment when a killed broker comes back: what was aborted
+    is then committed by the next transaction of the same producer, and the other way round."""
+
+    version = "3.9.2"
 
     def __init__(self, folder, props=None):
         self.folder, self.props = folder, props
@@ -110,7 +116,8 @@ class Broker:
         return done.stdout.strip()
 
     def start(self):
-        self.address = self.tool("start", *(("--props", self.props) if self.props else ()))
+        props = ("--props", self.props) if self.props else ()
+        self.address = self.tool("start", "--version", self.version, *props)
 
     def kill(self):
         self.tool("kill")
@@ -135,7 +142,8 @@ class System(pipeline.Millrace):
         self.kinds = folder / "kinds"
         for source in ("proto/kinds", "tests/fault/kinds"):
             subprocess.run([SOURCE / "tools/kinds", SOURCE / source, self.kinds], check=True)
-        self.broker, self.topics = Broker(folder / "kafka"), SOURCE / "deploy/topics.json"
+        self.broker = Broker(folder / "kafka")
+        self.topics = SOURCE / "deploy/topics.json"
         self.bootstrap = self.s3 = self.s3_endpoint = None
         self.stages = {stage: [] for stage in STAGES}
         self.accepted_at = {}  # by address, when a gateway last answered with 2xx (monotonic)

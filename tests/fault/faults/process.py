@@ -34,6 +34,7 @@ class Kill(Stage):
 
 class Term(Stage):
     sort, text = "term", "SIGTERM to one {}, which drains and is started again"
+
     def strike(self, system, random):
         one = random.choice(system.stages[self.stage])
         said = f"SIGTERM {one}"
