@@ -64,6 +64,11 @@ first_of_equal_keys_stays_within_a_batch(void **state)
     check_law(b, TABLE, 2, 2);
     static const char *const kind[] = { "t", "pin" };
     assert_int_equal(bench_metric(b, "millrace_repeated_differing_total", kind), 1);
+    MR_CLEANUP(mr_buf_fini) struct mr_buf commit;
+    mr_buf_init(&commit, 1 << 20);
+    BENCH_OK(mr_store_get(b->store, "tables/" TABLE "/_delta_log/00000000000000000001.json",
+                          &commit, NULL, &oops));
+    assert_non_null(strstr(commit.data, "\"isBlindAppend\":false")); /* it read the table */
     archive_close(archive);
 }
 
