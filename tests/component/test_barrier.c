@@ -178,6 +178,36 @@ answer_is_given_behind_all_three(void **state)
     close_mill(&mill);
 }
 
+/* The query service says that it is through, as soon as anybody asks. */
+static void
+stages_that_have_not_come_so_far_are_waited_for(void **state)
+{
+    (void)state;
+    struct mill mill;
+    struct answer answer;
+    open_mill(&mill);
+    mill.is_cleaned = true;
+    mill.clean_next = mill.dead_next = 100;
+    int fd = gate_send(&mill.gate, "POST", WAIT "&timeout_ms=500", "", MR_SLICE("{}"));
+    receive(&mill, fd, &answer);
+    assert_int_equal(answer.status, 504); /* not validated */
+    answer_fini(&answer);
+    validate(&mill);
+    commit(&mill, "mill.validator", T, 2);
+    fd = gate_send(&mill.gate, "POST", WAIT "&timeout_ms=500", "", MR_SLICE("{}"));
+    receive(&mill, fd, &answer);
+    assert_int_equal(answer.status, 504); /* not cleaned */
+    answer_fini(&answer);
+    clean(&mill);
+    mill.clean_next = 0;
+    commit(&mill, "mill.validator", T, 3);
+    fd = gate_send(&mill.gate, "POST", WAIT "&timeout_ms=500", "", MR_SLICE("{}"));
+    receive(&mill, fd, &answer);
+    assert_int_equal(answer.status, 504); /* the rows are not covered */
+    answer_fini(&answer);
+    close_mill(&mill);
+}
+
 static void
 at_the_deadline_the_receipts_are_told_and_no_guess(void **state)
 {
@@ -273,6 +303,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answer_is_given_behind_all_three),
+        cmocka_unit_test(stages_that_have_not_come_so_far_are_waited_for),
         cmocka_unit_test(at_the_deadline_the_receipts_are_told_and_no_guess),
         cmocka_unit_test(records_whose_marker_is_not_there_yet_are_waited_for),
         cmocka_unit_test(what_cannot_be_waited_for_is_refused),

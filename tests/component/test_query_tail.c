@@ -45,6 +45,36 @@ tail_is_empty(struct desk *desk)
            table->tail_rows == 0;
 }
 
+static bool
+is_behind_the_marker(struct desk *desk)
+{
+    for (size_t i = 0; i < desk->q.lanes_count; i++)
+        if (strcmp(desk->q.lanes[i].part.topic, CLEAN) == 0)
+            return desk->q.lanes[i].next == 2;
+    return false;
+}
+
+/* Whoever waits for the high watermark waits for this (LAW 12, 26). */
+static void
+the_position_goes_behind_the_marker_at_the_end(void **state)
+{
+    struct bench *b = *state;
+    struct desk desk;
+    const struct mr_writer_options options = { .transactional_id = "one",
+                                               .queue_bytes_max = 1 << 20 };
+    struct mr_writer *plain = b->writer;
+    bench_topic(b, CLEAN, 1);
+    desk_open(&desk, b, NULL);
+    BENCH_OK(mr_writer_open(b->bus, &options, &b->writer, &oops));
+    BENCH_OK(mr_writer_begin(b->writer, &oops));
+    bench_pin(b, CLEAN, 0, 1, "x");
+    BENCH_OK(mr_writer_commit(b->writer, NULL, NULL, 0, 1000, &oops));
+    mr_writer_close(b->writer);
+    b->writer = plain;
+    desk_until(&desk, is_behind_the_marker);
+    desk_close(&desk);
+}
+
 static void
 a_question_keeps_what_it_pinned_while_commits_come(void **state)
 {
@@ -378,6 +408,7 @@ tail_tests(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bench_open, bench_close)
     const struct CMUnitTest tests[] = {
         TEST(each_row_is_there_once_through_commits),
+        TEST(the_position_goes_behind_the_marker_at_the_end),
         TEST(a_question_keeps_what_it_pinned_while_commits_come),
         TEST(the_first_of_a_key_stays_across_snapshot_and_tail),
         TEST(dead_letters_are_a_table_of_the_tenant),
