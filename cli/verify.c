@@ -15,6 +15,9 @@
 
 enum { ASK_MS_MAX = 10000, OPEN_FILES_MAX = 16, AGO_MAX = 1000000, SELECT_BYTES_MAX = 1000 };
 
+/* What joining takes for each record of a slice, with as much to spare. */
+enum { SLICE_RECORD_BYTES = 512 };
+
 struct options {
     struct cli_options common;
     const char *kind, *since, *work_dir;
@@ -91,6 +94,7 @@ verify_in(struct run *run, struct verify *v, bool *ret_holds, struct mr_err *err
                                            .temp_dir = v->ground.dir,
                                            .dirs = dirs };
     const struct check_options check = { run->options.in_flight_ms, mr_wall_ms(),
+                                         run->options.memory / SLICE_RECORD_BYTES,
                                          run->options.json };
     if (mr_sql_open(&engine, &sql, err) != 0)
         return err->code;

@@ -181,7 +181,7 @@ each_object(struct finding *f, int (*take)(struct finding *f, const char *key, s
 int
 find_objects(struct verify *v, struct mr_err *err)
 {
-    const struct facts_shape lines = { "objects", &line_schema, NULL, &line_schema, NULL };
+    const struct facts_shape lines = { "all_objects", &line_schema, NULL, &line_schema, NULL };
     const struct facts_shape ranges = { "ranges", &range_schema, NULL, &range_schema, NULL };
     MR_CLEANUP(facts_drop) struct facts *line_facts = NULL;
     MR_CLEANUP(facts_drop) struct facts *range_facts = NULL;

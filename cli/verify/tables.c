@@ -274,13 +274,13 @@ find_tables(struct verify *v, struct mr_err *err)
     const struct facts_shape logs = { "logs", &log_schema, NULL, &log_schema, NULL };
     MR_CLEANUP(finding_fini) struct finding f = { .verify = v };
     MR_CLEANUP(mr_buf_fini) struct mr_buf key, topic;
-    struct kept clean = { .view = "kept",
+    struct kept clean = { .view = "all_kept",
                           .adds = "kept_adds",
                           .files = "kept_files",
                           .schema = &v->kind->output,
                           .topic = mr_topic_suffix(MR_TOPIC_CLEAN),
                           .where = "" };
-    struct kept dead = { .view = "kept_dead",
+    struct kept dead = { .view = "all_kept_dead",
                          .adds = "kept_dead_adds",
                          .files = "kept_dead_files",
                          .schema = mr_letter_schema(),

@@ -19,7 +19,6 @@ enum {
     QUEUE_BYTES = 32 << 20,
     PARTS_MAX = 4096,
     LINE_BYTES_MAX = 256 << 20,
-    ID_BYTES = 16,
 };
 
 /* ---- one topic from start to end ---- */
@@ -82,6 +81,11 @@ note_reads(struct verify *v, enum mr_topic_role role, const struct mr_part *part
         mr_columns_int(row, 4, since > parts[p].start ? since : parts[p].start);
         if (facts_row(v->reads, err) != 0)
             return err->code;
+        if (role != MR_TOPIC_RAW)
+            continue;
+        v->records += parts[p].end - parts[p].start;
+        v->low = p == 0 || parts[p].start < v->low ? parts[p].start : v->low;
+        v->high = parts[p].end > v->high ? parts[p].end : v->high;
     }
     return 0;
 }
@@ -121,11 +125,12 @@ find(struct verify *v, enum mr_topic_role role, const struct facts_shape *shape,
 /* ---- raw ---- */
 
 static struct mr_field raw_fields[] = {
-    { "p", MR_TYPE_INTEGER, false },       { "o", MR_TYPE_LONG, false },
-    { "t", MR_TYPE_LONG, false },          { "id", MR_TYPE_STRING, false },
-    { "value_hash", MR_TYPE_LONG, false }, { "line", MR_TYPE_LONG, false },
-    { "tombstone", MR_TYPE_BOOL, false },  { "header_ok", MR_TYPE_BOOL, false },
-    { "rp", MR_TYPE_INTEGER, false },      { "ro", MR_TYPE_LONG, false },
+    { "p", MR_TYPE_INTEGER, false },      { "o", MR_TYPE_LONG, false },
+    { "t", MR_TYPE_LONG, false },         { "ia", MR_TYPE_LONG, false },
+    { "ib", MR_TYPE_LONG, false },        { "value_hash", MR_TYPE_LONG, false },
+    { "line", MR_TYPE_LONG, false },      { "tombstone", MR_TYPE_BOOL, false },
+    { "header_ok", MR_TYPE_BOOL, false }, { "rp", MR_TYPE_INTEGER, false },
+    { "ro", MR_TYPE_LONG, false },
 };
 static const struct mr_schema raw_schema = { raw_fields, MR_COUNT(raw_fields) };
 
@@ -146,21 +151,21 @@ hash_line(struct mr_buf *line, struct mr_slice value)
 static void
 put_id(struct mr_columns *row, const Millrace__V1__Provenance *header)
 {
-    char id[2 * ID_BYTES + 48];
     bool is_replay = header != NULL && header->replay_of != NULL;
-    if (header == NULL || header->event_id.len != ID_BYTES ||
+    int64_t id[2];
+    if (header == NULL || header->event_id.len != sizeof(id) ||
         (!is_replay && header->idempotency_hash.len == 0)) {
         mr_columns_null(row, 3);
+        mr_columns_null(row, 4);
         return;
     }
-    mr_hex(header->event_id.data, ID_BYTES, id);
+    memcpy(id, header->event_id.data, sizeof(id));
+    mr_columns_int(row, 3, id[0]);
+    mr_columns_int(row, 4, id[1]);
     if (is_replay) {
-        (void)snprintf(id + strlen(id), sizeof(id) - strlen(id), "/%d/%" PRId64,
-                       (int)header->replay_of->partition, header->replay_of->offset);
-        mr_columns_int(row, 8, header->replay_of->partition);
-        mr_columns_int(row, 9, header->replay_of->offset);
+        mr_columns_int(row, 9, header->replay_of->partition);
+        mr_columns_int(row, 10, header->replay_of->offset);
     }
-    mr_columns_text(row, 3, mr_slice_text(id));
 }
 
 static int
@@ -177,10 +182,10 @@ take_raw(struct reading *reading, int32_t partition, const struct mr_record *rec
     mr_columns_int(row, 1, record->offset);
     mr_columns_int(row, 2, record->time_ms);
     put_id(row, header);
-    mr_columns_int(row, 4, (int64_t)(hash >> 1));
-    mr_columns_int(row, 5, hash_line(&reading->line, record->value));
-    mr_columns_bool(row, 6, record->value.data == NULL);
-    mr_columns_bool(row, 7, header == NULL || header->value_hash == hash);
+    mr_columns_int(row, 5, (int64_t)(hash >> 1));
+    mr_columns_int(row, 6, hash_line(&reading->line, record->value));
+    mr_columns_bool(row, 7, record->value.data == NULL);
+    mr_columns_bool(row, 8, header == NULL || header->value_hash == hash);
     if (header != NULL)
         millrace__v1__provenance__free_unpacked(header, NULL);
     return facts_row(reading->facts, err);
@@ -189,7 +194,7 @@ take_raw(struct reading *reading, int32_t partition, const struct mr_record *rec
 int
 find_raw(struct verify *v, struct mr_err *err)
 {
-    const struct facts_shape shape = { "raw", &raw_schema, NULL, &raw_schema, NULL };
+    const struct facts_shape shape = { "all_raw", &raw_schema, NULL, &raw_schema, NULL };
     return find(v, MR_TOPIC_RAW, &shape, take_raw, err);
 }
 
@@ -253,7 +258,7 @@ take_valid(struct reading *reading, int32_t partition, const struct mr_record *r
 int
 find_valid(struct verify *v, struct mr_err *err)
 {
-    const struct facts_shape shape = { "valid", &place_schema, NULL, &place_schema, NULL };
+    const struct facts_shape shape = { "all_valid", &place_schema, NULL, &place_schema, NULL };
     return find(v, MR_TOPIC_VALID, &shape, take_valid, err);
 }
 
@@ -285,8 +290,8 @@ find_clean(struct verify *v, struct mr_err *err)
     hash_expression(&v->kind->output, v->kind->key_out, &select);
     mr_buf_text(&select, " AS k, ");
     hash_expression(&v->kind->output, -1, &select);
-    mr_buf_text(&select, " AS h FROM clean_beside AS b POSITIONAL JOIN clean_rows AS r");
-    const struct facts_shape shape = { "clean", &v->kind->output, &place_schema, &clean_schema,
+    mr_buf_text(&select, " AS h FROM all_clean_beside AS b POSITIONAL JOIN all_clean_rows AS r");
+    const struct facts_shape shape = { "all_clean", &v->kind->output, &place_schema, &clean_schema,
                                        select.data };
     return find(v, MR_TOPIC_CLEAN, &shape, take_clean, err);
 }
@@ -317,8 +322,8 @@ find_dead(struct verify *v, struct mr_err *err)
     mr_buf_text(&select, "SELECT b.p, b.o, b.op, b.oo, b.t, b.stage, r.replayed_partition AS rp, "
                          "r.replayed_offset AS ro, ");
     hash_expression(mr_letter_schema(), -1, &select);
-    mr_buf_text(&select, " AS h FROM dead_beside AS b POSITIONAL JOIN dead_rows AS r");
-    const struct facts_shape shape = { "dead", mr_letter_schema(), &staged_schema, &dead_schema,
+    mr_buf_text(&select, " AS h FROM all_dead_beside AS b POSITIONAL JOIN all_dead_rows AS r");
+    const struct facts_shape shape = { "all_dead", mr_letter_schema(), &staged_schema, &dead_schema,
                                        select.data };
     return find(v, MR_TOPIC_DEAD, &shape, take_dead, err);
 }

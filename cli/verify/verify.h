@@ -6,19 +6,15 @@
  * Facts of one tenant's kind (T is its raw topic); p and o are partition and offset, op and oo the
  * origin in T, t a record's time in ms:
  *
- *   raw(p, o, t, id, value_hash, line, tombstone, header_ok, rp, ro)
- *                                                                 records of T; id: a client's own,
- *                                                                 or a replay's; rp, ro: of what
- *   valid(p, o, op, oo, t)   clean(p, o, op, oo, t, k, h)
- *   dead(p, o, op, oo, t, stage, rp, ro, h)                       stage replay: a mark; rp, ro:
- *                                                                 where the replay stands
- *   reads(topic, p, log_start, start, since)                      what of a topic was read: since:
- *                                                                 from where it is judged
- *   objects(p, o, line, wrapped, is_null)                         lines of the raw objects
+ *   all_raw(p, o, t, ia, ib, value_hash, line, tombstone,         records of T; ia, ib: the id, if
+ * a header_ok)                                            client chose it all_valid(p, o, op, oo,
+ * t)   all_clean(p, o, op, oo, t, k, h) all_dead(p, o, op, oo, t, stage, h) reads(topic, p,
+ * log_start, start, since)                      what of a topic was read: since: from where it is
+ * judged all_objects(p, o, line, wrapped, is_null)                     lines of the raw objects
  *   ranges(p, first, start, next, lines, sha_ok)                  the objects themselves
  *   commits(version, topic, p, start, next, good, repeated)       of both tables
  *   logs(topic, first)                                            the first commit still there
- *   kept(k, h, version)   kept_dead(op, oo, stage, h)             rows of the tables; version of
+ *   all_kept(k, h, version)   all_kept_dead(op, oo, stage, h)     rows of the tables; version of
  *                                                                 the commit that added them
  *   marks(topic, p, handled, archived, adopted, object)           how far each topic's readers were
  *
@@ -46,6 +42,7 @@ struct verify {
     int64_t since_ms;                                 /* UTC, or VERIFY_ALL */
     int64_t repeat_window;
     struct facts *reads;
+    int64_t records, low, high; /* of T: how many there are, and their offsets [low, high) */
     /* By role and partition: the first offset of since_ms; of the outputs, one that lies surely
      * before what was made of it. */
     int64_t *since[MR_TOPIC_DEAD + 1];
@@ -77,17 +74,22 @@ int find_tables(struct verify *v, struct mr_err *err);
 void hash_expression(const struct mr_schema *schema, int column, struct mr_buf *ret);
 
 /* rules.c */
+enum by { ONCE, ORIGIN, KEY }; /* asked once, or for each slice of origins or of keys */
 struct view {
     const char *name, *sql;
-    bool kept; /* worked out once and written down */
+    enum by by;
+    enum { PLAIN, BEFORE, DURING, GATHER } derived;
+};
+struct law {
+    const char *stage;
+    enum by by;
+    const char *sql; /* in, good, repeated, dead, in flight; slices add up */
 };
 struct rule {
     const char *text;
     enum { ALWAYS, KEEP_FIRST, KEEP_ALL } when;
+    enum by by;
     const char *sql; /* one column of text for each place that breaks it */
-};
-struct law {
-    const char *stage, *sql; /* in, good, repeated, dead, in flight */
 };
 extern const struct view verify_views[];
 extern const struct law verify_laws[];
@@ -98,8 +100,9 @@ extern const size_t verify_views_count, verify_laws_count, verify_rules_count, v
 /* checks.c: prints the law by stage, one line for each broken rule with its first places, and what
  * could not be checked. */
 struct check_options {
-    int64_t in_flight_ms; /* what is in flight for longer is broken */
-    int64_t now_ms;       /* when the reading began */
+    int64_t in_flight_ms;  /* what is in flight for longer is broken */
+    int64_t now_ms;        /* when the reading began */
+    int64_t slice_records; /* asked about at once */
     bool json;
 };
 /* *ret_holds: nothing is lost, doubled or changed. */
