@@ -37,7 +37,10 @@ static const struct mr_opt table[] = {
     { "repeat-window", MR_OPT_INT, offsetof(struct options, repeat_window), "100000", 0, 100000000,
       NULL, "As the validators have it.", false },
     { "memory", MR_OPT_BYTES, offsetof(struct options, memory), "512M", 64 << 20, (int64_t)1 << 40,
-      NULL, "For the engine that compares; beyond it the disk is used.", false },
+      NULL,
+      "For the engine that compares; beyond it the disk is used. The process takes up to 400M "
+      "more.",
+      false },
     { "work-dir", MR_OPT_TEXT, offsetof(struct options, work_dir), "/var/tmp", 1, 1000, NULL,
       "Where facts are kept while they are compared.", false },
     { "json", MR_OPT_BOOL, offsetof(struct options, json), "false", 0, 0, NULL,

@@ -442,6 +442,7 @@ recall(void *self, struct mr_stage_part *part, const struct mr_record *record)
     if (identify(v, &j) == NULL && can_repeat(&j))
         window_add(j.lane->window, j.id, record->offset, hash_of(record));
     j.lane->reread_us = mr_now_us() - j.lane->came_us;
+    show(j.lane, v->window);
 }
 
 static int
