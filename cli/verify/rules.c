@@ -27,6 +27,7 @@ const struct view verify_views[] = {
     { "valid", "SELECT * FROM all_valid WHERE " SLICE_OF("oo"), ONCE, PLAIN },
     { "clean", "SELECT * FROM all_clean WHERE " SLICE_OF("oo"), ONCE, PLAIN },
     { "dead", "SELECT * FROM all_dead WHERE " SLICE_OF("oo"), ONCE, PLAIN },
+    { "marked", "SELECT * FROM all_dead WHERE stage = 'replay' AND " SLICE_OF("ro"), ONCE, PLAIN },
     { "objects", "SELECT * FROM all_objects WHERE " SLICE_OF("o"), ONCE, PLAIN },
     { "kept", "SELECT * FROM all_kept WHERE " PART_OF("k"), ONCE, PLAIN },
     { "buried", "SELECT * FROM all_kept_dead WHERE " PART_OF("h"), ONCE, PLAIN },
@@ -66,13 +67,16 @@ const struct view verify_views[] = {
       ONCE, BEFORE },
     /* the first of an id within reach decides what a later one is (LAW 5) */
     { "twins",
-      "SELECT p, o, ia, ib, value_hash FROM all_raw WHERE ia IS NOT NULL AND " PART_OF("ia"), ONCE,
-      PLAIN },
+      "SELECT p, o, ia, ib, coalesce(rp, -1) AS rp, coalesce(ro, -1) AS ro, value_hash FROM "
+      "all_raw "
+      "WHERE ia IS NOT NULL AND " PART_OF("ia"),
+      ONCE, PLAIN },
     { "all_again",
       "SELECT p, o, earlier = value_hash AS same FROM (SELECT p, o, value_hash, "
-      "first_value(value_hash) OVER (PARTITION BY p, ia, ib ORDER BY o RANGE BETWEEN $W PRECEDING "
-      "AND 1 PRECEDING) AS earlier FROM twins SEMI JOIN (SELECT p, ia, ib FROM twins GROUP BY p, "
-      "ia, ib HAVING count(*) > 1) USING (p, ia, ib)) WHERE earlier IS NOT NULL",
+      "first_value(value_hash) OVER (PARTITION BY p, ia, ib, rp, ro ORDER BY o RANGE BETWEEN $W "
+      "PRECEDING AND 1 PRECEDING) AS earlier FROM twins SEMI JOIN (SELECT p, ia, ib, rp, ro FROM "
+      "twins GROUP BY p, ia, ib, rp, ro HAVING count(*) > 1) USING (p, ia, ib, rp, ro)) "
+      "WHERE earlier IS NOT NULL",
       KEY, BEFORE },
     { "again", "SELECT * FROM all_again WHERE " SLICE_OF("o"), ONCE, PLAIN },
     { "judged",
@@ -309,6 +313,27 @@ const struct rule verify_rules[] = {
       "BY h) AS b USING (h) WHERE CASE WHEN (SELECT max(start) FROM reads WHERE topic = '.dead') "
       "= 0 AND (SELECT max(given) FROM raw_reads) = 0 THEN a.n IS DISTINCT FROM b.n ELSE "
       "coalesce(a.n, 0) < coalesce(b.n, 0) END" },
+    /* replays: stage "replay" of dead is the mark behind a letter, rp and ro are where the replay
+     * stands; in raw they are what it replays (LAW 24) */
+    { "a letter is marked as replayed once", ALWAYS, ORIGIN,
+      "SELECT format('$T part {} offset {}: replayed {} times', op, oo, count(*)) FROM dead WHERE "
+      "stage = 'replay' GROUP BY op, oo HAVING count(*) > 1 ORDER BY op, oo" },
+    { "what is marked as replayed had died", ALWAYS, ORIGIN,
+      "SELECT format('$T part {} offset {}: marked in $T.dead part {} offset {}, but never died', "
+      "op, oo, p, o) FROM dead AS m WHERE stage = 'replay' AND (SELECT max(start) FROM reads WHERE "
+      "topic = '.dead') = 0 AND NOT EXISTS (SELECT 1 FROM dead AS d WHERE d.op = m.op AND "
+      "d.oo = m.oo AND d.stage <> 'replay') ORDER BY op, oo" },
+    { "what is marked as replayed is in T again", ALWAYS, ORIGIN,
+      "SELECT format('$T part {} offset {}: marked as replayed, but not at part {} offset {}', op, "
+      "oo, m.rp, m.ro) FROM marked AS m JOIN raw_reads AS r ON r.p = m.rp WHERE m.ro >= start AND "
+      "NOT EXISTS (SELECT 1 FROM raw WHERE raw.p = m.rp AND raw.o = m.ro AND raw.rp = m.op AND "
+      "raw.ro = m.oo) ORDER BY op, oo" },
+    { "a replay is marked", ALWAYS, ORIGIN,
+      "SELECT format('$T part {} offset {}: replays part {} offset {} without a mark', raw.p, "
+      "raw.o, raw.rp, raw.ro) FROM raw JOIN marks AS h ON topic = '' AND h.p = raw.p WHERE raw.rp "
+      "IS NOT NULL AND raw.o < handled AND (SELECT max(start) FROM reads WHERE topic = '.dead') = "
+      "0 AND NOT EXISTS (SELECT 1 FROM marked AS m WHERE m.op = raw.rp AND m.oo = raw.ro AND "
+      "m.rp = raw.p AND m.ro = raw.o) ORDER BY raw.p, raw.o" },
     { "nothing stays in flight", ALWAYS, ONCE,
       "SELECT format('{} part {}: {} records from offset {} on, for {} s: {}', topic, p, n, o, "
       "($N - t) // 1000, what) FROM (SELECT topic, p, sum(n)::BIGINT AS n, min(o) AS o, min(t) AS "

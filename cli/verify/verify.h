@@ -6,11 +6,16 @@
  * Facts of one tenant's kind (T is its raw topic); p and o are partition and offset, op and oo the
  * origin in T, t a record's time in ms:
  *
- *   all_raw(p, o, t, ia, ib, value_hash, line, tombstone,         records of T; ia, ib: the id, if
- * a header_ok)                                            client chose it all_valid(p, o, op, oo,
- * t)   all_clean(p, o, op, oo, t, k, h) all_dead(p, o, op, oo, t, stage, h) reads(topic, p,
- * log_start, start, since)                      what of a topic was read: since: from where it is
- * judged all_objects(p, o, line, wrapped, is_null)                     lines of the raw objects
+ *   all_raw(p, o, t, ia, ib, value_hash, line, tombstone, header_ok, rp, ro)
+ *                                       records of T; ia, ib: the id of a client's own or of a
+ *                                       replay; rp, ro: what it replays
+ *   all_valid(p, o, op, oo, t)   all_clean(p, o, op, oo, t, k, h)
+ *   all_dead(p, o, op, oo, t, stage, rp, ro, h)
+ *                                       stage replay: a mark; rp, ro: where the replay stands
+ *   reads(topic, p, log_start, start, since)
+ *                                       what of a topic was read; since: from where it is judged
+ *   all_objects(p, o, line, wrapped, is_null)
+ *                                       lines of the raw objects
  *   ranges(p, first, start, next, lines, sha_ok)                  the objects themselves
  *   commits(version, topic, p, start, next, good, repeated)       of both tables
  *   logs(topic, first)                                            the first commit still there

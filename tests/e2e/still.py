@@ -57,9 +57,16 @@ class Still:
         found = {}
         for which in (-2, -1):
             for partition in range(3):
-                out = self.kcat("-Q", "-t", f"{topic}:{partition}:{which}", text=True)
-                found.setdefault(partition, []).append(int(out.split()[-1]))
+                found.setdefault(partition, []).append(self.offset(topic, partition, which))
         return found
+
+    def offset(self, topic, partition, which):
+        """The start (-2) or the end (-1) of a log; kcat has little patience with a busy broker."""
+        def ask():
+            done = subprocess.run(["kcat", "-b", self.vars["BOOTSTRAP"], "-Q", "-t",
+                                   f"{topic}:{partition}:{which}"], capture_output=True, text=True)
+            return done.stdout.split()[-1:] if done.returncode == 0 else []
+        return int(pipeline.until(ask, f"the broker knows offset {which} of {topic}")[0])
 
     def trim(self, offsets):
         """Retention: {(topic, partition): where the log begins from now on}."""
