@@ -178,6 +178,11 @@ take_raw(struct reading *reading, int32_t partition, const struct mr_record *rec
         record->header.data != NULL
             ? millrace__v1__provenance__unpack(NULL, record->header.size, record->header.data)
             : NULL;
+    /* One that cannot be used says nothing about the record, which is dead for it. */
+    if (header != NULL && mr_provenance_fault(header) != NULL) {
+        millrace__v1__provenance__free_unpacked(header, NULL);
+        header = NULL;
+    }
     mr_columns_int(row, 0, partition);
     mr_columns_int(row, 1, record->offset);
     mr_columns_int(row, 2, record->time_ms);

@@ -22,4 +22,9 @@ const struct mr_schema *mr_letter_schema(void);
  * appended). */
 int mr_letter_decode(struct mr_slice packed, struct mr_columns *to, struct mr_err *err);
 
+struct Millrace__V1__Provenance;
+/* Why the header of a raw record cannot be used, as a sentence; NULL: it can. provenance NULL: it
+ * was none. All who read raw records go by this, so that they agree on who is who. */
+const char *mr_provenance_fault(const struct Millrace__V1__Provenance *provenance);
+
 #endif

@@ -8,7 +8,7 @@
 #include "millrace/v1/event.pb-c.h"
 #include "stage/private.h"
 
-enum { ORIGINAL_CUT_BYTES = 64 * 1024, SHA256_BYTES = 32 };
+enum { ORIGINAL_BYTES_MAX = 4 << 20, ORIGINAL_CUT_BYTES = 64 * 1024, SHA256_BYTES = 32 };
 
 const char *
 mr_dead_code_name(int code)
@@ -47,7 +47,9 @@ mr_stage_emit_dead(struct mr_stage *stage, struct mr_stage_part *part, const str
         letter.attempts += dead->provenance->deaths;
         letter.first_dead_us = dead->provenance->first_dead_us;
     }
-    if (dead->is_cut && letter.original.len > ORIGINAL_CUT_BYTES) {
+    /* A row of the dead table has to pass through engines of little memory: one that does not would
+     * hold up all others. What is cut stands in the raw archive. */
+    if (letter.original.len > (dead->is_cut ? ORIGINAL_CUT_BYTES : ORIGINAL_BYTES_MAX)) {
         (void)EVP_Digest(dead->original.data, dead->original.size, sha256, NULL, EVP_sha256(),
                          NULL);
         letter.original_sha256 = (ProtobufCBinaryData){ sizeof(sha256), sha256 };

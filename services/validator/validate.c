@@ -10,10 +10,11 @@
 #include <stdlib.h>
 
 #include "clock/clock.h"
+#include "letter/letter.h"
 #include "millrace/v1/event.pb-c.h"
 #include "window.h"
 
-enum { VALUE_BYTES_MAX = 64 << 20, PROVENANCE_VERSION = 1, DEATHS_MAX = 1000000 };
+enum { VALUE_BYTES_MAX = 64 << 20, PROVENANCE_VERSION = 1 };
 static const int64_t time_us_max = 253402300799999999; /* the end of the year 9999 */
 
 const struct mr_metric validator_metrics[] = {
@@ -250,9 +251,9 @@ die_of_size(struct validator *v, struct judged *j, struct mr_err *err)
 {
     MR_CLEANUP(mr_freep)
     char *reason =
-        mr_printf("what this record of %zu bytes becomes is larger than its topic takes: "
-                  "send less at once, or raise max.message.bytes of %s",
-                  j->record->value.size, j->part->dead);
+        mr_printf("what becomes of this record of %zu bytes is larger than %s or %s takes: "
+                  "send less at once, or raise their max.message.bytes",
+                  j->record->value.size, j->part->valid, j->part->dead);
     return die(v, j,
                &(struct cause){ MILLRACE__V1__DEAD_CODE__TOO_LARGE, "", "max.message.bytes", reason,
                                 j->record->value },
@@ -290,42 +291,6 @@ received_us(const struct mr_record *record)
     return is_usable ? record->time_ms * 1000 : 0;
 }
 
-static bool
-is_text(const char *text)
-{
-    return mr_utf8_valid(mr_slice_text(text));
-}
-
-static bool
-is_time(int64_t us)
-{
-    return us >= 0 && us <= time_us_max;
-}
-
-/* What is wrong with a header; NULL: nothing. Its texts and times are stored and shown: one that a
- * table cannot hold would make the whole table unreadable. */
-static const char *
-fault_of(const Millrace__V1__Provenance *p)
-{
-    if (p == NULL)
-        return "the header \"millrace\" is no Provenance message: leave it out";
-    if (p->version != PROVENANCE_VERSION)
-        return "the header \"millrace\" is not of version 1, which is the one that is known here: "
-               "leave it out";
-    if (p->event_id.len != WINDOW_ID_BYTES)
-        return "the event id in the header \"millrace\" is not 16 bytes long: leave the header out";
-    if (!is_text(p->principal) || !is_text(p->traceparent) ||
-        (p->replay_of != NULL && !is_text(p->replay_of->topic)))
-        return "a text in the header \"millrace\" is not valid UTF-8: leave the header out";
-    if (!is_time(p->received_us) || !is_time(p->first_dead_us))
-        return "a time in the header \"millrace\" is not in the years 1970 to 9999: leave the "
-               "header "
-               "out";
-    if (p->deaths > DEATHS_MAX)
-        return "the header \"millrace\" tells of more than a million deaths: leave the header out";
-    return NULL;
-}
-
 /* Fills who and where; the fault of a header that is there but cannot be used, or NULL. */
 static const char *
 identify(struct validator *v, struct judged *j)
@@ -344,7 +309,7 @@ identify(struct validator *v, struct judged *j)
     if (record->header.data != NULL) {
         j->provenance =
             millrace__v1__provenance__unpack(&allocator, record->header.size, record->header.data);
-        fault = fault_of(j->provenance);
+        fault = mr_provenance_fault(j->provenance);
         if (fault == NULL) {
             memcpy(j->id, j->provenance->event_id.data, sizeof(j->id));
             if (j->provenance->replay_of != NULL) /* no repeat of what it replays: LAW 24 */
