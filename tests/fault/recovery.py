@@ -10,7 +10,7 @@ so for the archiver the age of objects and commits is in it."""
 import subprocess
 import time
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 import events
@@ -30,6 +30,7 @@ class Recovery:
     def __init__(self, system):
         self.system = system
         self.trouble = None
+        self.members = {}
 
     def await_flow(self, stages, since, limit_s):
         """{stage: seconds} from since (monotonic) on."""
@@ -92,12 +93,17 @@ class Recovery:
         return {(part.topic, part.partition): answer.result().offset
                 for part, answer in asked.items()}
 
+    def member(self, stage):
+        """Asks in the name of the group, which it never joins. An AdminClient crashes (librdkafka)
+        when the coordinator has moved to another broker."""
+        if stage not in self.members:
+            self.members[stage] = Consumer({"bootstrap.servers": self.system.broker.address,
+                                            "group.id": f"millrace.{stage}", "log_level": 0})
+        return self.members[stage]
+
     def drop_reached(self, stage, goal):
-        group = f"millrace.{stage}"
-        asked = self.admin.list_consumer_group_offsets(
-            [ConsumerGroupTopicPartitions(group, [TopicPartition(*part) for part in goal])],
-            request_timeout=ASK_S)
-        for part in asked[group].result().topic_partitions:
+        asked = self.member(stage).committed([TopicPartition(*part) for part in goal], ASK_S)
+        for part in asked:
             if part.offset >= goal[part.topic, part.partition]:
                 del goal[part.topic, part.partition]
 
