@@ -60,6 +60,7 @@ mr_stage_emit_dead(struct mr_stage *stage, struct mr_stage_part *part, const str
     (void)millrace__v1__dead_letter__pack(&letter, packed);
     part->counts.dead++;
     part->counts.codes[verdict->code]++;
-    return mr_stage_emit(stage, part->dead, part->part.partition, mr_slice(NULL, 0),
-                         mr_slice(NULL, 0), mr_slice(packed, size), err);
+    return mr_stage_emit(stage, part->dead, part->part.partition,
+                         dead->is_cut ? mr_slice(NULL, 0) : dead->key, mr_slice(NULL, 0),
+                         mr_slice(packed, size), err);
 }

@@ -109,6 +109,7 @@ struct mr_dead {
     const struct Millrace__V1__Origin *origin;
     const struct mr_verdict *verdict;
     struct mr_slice original; /* data NULL: a tombstone */
+    struct mr_slice key;      /* of the raw record, for a replay; data NULL: it has none */
     uint32_t contract_version;
     bool is_cut;
 };

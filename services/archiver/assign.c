@@ -163,6 +163,16 @@ archive_assigned(struct archive *archive, const struct mr_batch *batch, struct m
     return submit_start(archive, err);
 }
 
+/* Behind the last archived record there were only markers up to where the log begins now: so the
+ * group was told when that record was durable. A store that was set back does not fit the note. */
+static bool
+is_through(const struct mr_part *part)
+{
+    const char *next = strstr(part->note, "next=");
+    return part->committed >= part->log_start && next != NULL &&
+           strtoll(next + strlen("next="), NULL, 10) == part->start;
+}
+
 /* A start that lies outside of the log would lose records or belongs to another topic. The end is
  * asked for again: it may have moved since the assignment. */
 static int
@@ -180,7 +190,7 @@ check_start(struct archive *archive, struct mr_part *part, struct mr_err *err)
                        "it is of another cluster, or the topic was cut",
                        part->topic, (int)part->partition, (long long)part->start,
                        (long long)part->end);
-    if (part->start < part->log_start)
+    if (part->start < part->log_start && !is_through(part))
         return mr_fail(
             err, MR_E(IDENTITY), MR_FATAL,
             "topic %s part %d: [%lld, %lld) is gone from the log and not in the archive; "
@@ -221,6 +231,8 @@ archive_started(struct archive *archive, struct work *work, struct mr_err *err)
         part->next = part->durable = part->bus.start;
         part->end = part->bus.end;
         parts[i] = part->bus;
+        if (parts[i].start < parts[i].log_start)
+            parts[i].start = parts[i].log_start;
     }
     size_t count = start->count;
     work_free(work);

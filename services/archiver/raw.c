@@ -165,9 +165,10 @@ put(struct mr_job *job, struct mr_err *err)
 }
 
 void
-raw_note(int64_t first, char ret_note[MR_POSITION_NOTE_MAX])
+raw_note(int64_t first, int64_t next, char ret_note[MR_POSITION_NOTE_MAX])
 {
-    (void)snprintf(ret_note, MR_POSITION_NOTE_MAX, "1 object=%" PRId64, first);
+    (void)snprintf(ret_note, MR_POSITION_NOTE_MAX, "1 object=%" PRId64 " next=%" PRId64, first,
+                   next);
 }
 
 /* The greatest offset among the names behind after (NULL: all), -1: none. By number: from ten

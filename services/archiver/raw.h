@@ -29,8 +29,9 @@ void raw_object_free(struct raw_object *object);
 bool raw_object_continues(const struct raw_object *object, int64_t offset);
 void raw_object_put(struct raw_object *object, int64_t offset, struct mr_slice value);
 
-/* What is kept with the partition's committed offset: where the last object begins. */
-void raw_note(int64_t first, char ret_note[MR_POSITION_NOTE_MAX]);
+/* What is kept with the partition's committed offset: where the last object begins and what
+ * is behind it. */
+void raw_note(int64_t first, int64_t next, char ret_note[MR_POSITION_NOTE_MAX]);
 /* Sets part->start to where the chain ends, and *ret_last to where its last object begins (-1:
  * there is none). Worker thread. */
 int raw_start(struct keeper *keeper, struct mr_part *part, int64_t *ret_last, struct mr_err *err);

@@ -175,7 +175,10 @@ show_offsets(struct archive *archive)
         if (done(part) <= part->committed || (part->target == NULL && part->object < 0))
             continue;
         if (part->target == NULL)
-            raw_note(part->object, notes[count].text);
+            raw_note(part->object, part->durable, notes[count].text);
+        else
+            (void)snprintf(notes[count].text, sizeof(notes[count].text), "1 next=%" PRId64,
+                           part->durable);
         positions[count] = (struct mr_position){ (uint32_t)i, done(part), notes[count].text };
         count++;
     }

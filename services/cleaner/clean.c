@@ -148,6 +148,7 @@ emit_dead(struct cleaner *cleaner, const struct waiting *w, int code, const char
                             .origin = w->event->origin,
                             .verdict = &verdict,
                             .original = original,
+                            .key = group->kind->key_in < 0 ? w->record->key : mr_slice(NULL, 0),
                             .contract_version = group->kind->version,
                             .is_cut = is_large };
     return mr_stage_emit_dead(cleaner->stage, w->part, &dead, err);

@@ -223,6 +223,7 @@ emit_dead(struct validator *v, struct judged *j, bool is_cut, struct mr_err *err
                             .origin = &j->origin,
                             .verdict = &v->verdict,
                             .original = j->record->value,
+                            .key = j->record->key,
                             .contract_version = j->lane->kind->version,
                             .is_cut = is_cut };
     return mr_stage_emit_dead(v->stage, j->part, &dead, err);

@@ -417,6 +417,67 @@ markers_between_events_keep_the_chain_whole(void **state)
     mr_writer_close(writer);
 }
 
+/* Of an idle topic retention leaves nothing, the marker behind the last event neither. */
+static void
+markers_that_left_the_log_are_no_loss(void **state)
+{
+    struct bench *b = *state;
+    struct mr_writer *idempotent = b->writer, *writer = NULL;
+    const struct mr_writer_options options = { .transactional_id = "cleaner",
+                                               .queue_bytes_max = 1 << 20 };
+    static const char *const topics[] = { CLEAN, "t.pin" };
+    bench_topic(b, CLEAN, 1);
+    bench_topic(b, "t.pin", 1);
+    struct archive *archive = bench_archive(b, NULL);
+    BENCH_OK(mr_writer_open(b->bus, &options, &writer, &oops));
+    b->writer = writer;
+    BENCH_OK(mr_writer_begin(writer, &oops));
+    bench_pin(b, CLEAN, 0, 1, "x");
+    bench_put_text(b, "t.pin", 0, "1");
+    BENCH_OK(mr_writer_commit(writer, NULL, NULL, 0, 1000, &oops));
+    b->writer = idempotent;
+    bench_settle(archive);
+    archive->survey_ms = 0;
+    bench_step(archive);
+    bench_crash(archive);
+    for (size_t i = 0; i < MR_COUNT(topics); i++)
+        mr_bus_memory_trim(b->bus, topics[i], 0, 2);
+    archive = bench_archive(b, NULL);
+    bench_pin(b, CLEAN, 0, 2, "x");
+    bench_put_text(b, "t.pin", 0, "2");
+    bench_settle(archive);
+    check_rows(b, "1 x 2 x");
+    check_law(b, TABLE, 2, 0);
+    MR_CLEANUP(mr_freep) char *raw = bench_raw(b, "t.pin", 0);
+    assert_string_equal(raw, "0=1 2=2");
+    archive_close(archive);
+    mr_writer_close(writer);
+}
+
+/* The group says 2, but not of this table: records may be gone. */
+static void
+a_table_that_was_set_back_is_refused(void **state)
+{
+    struct bench *b = *state;
+    bench_topic(b, CLEAN, 1);
+    struct archive *archive = bench_archive(b, NULL);
+    for (int i = 1; i <= 2; i++) {
+        bench_pin(b, CLEAN, 0, i, "x");
+        bench_settle(archive);
+    }
+    archive->survey_ms = 0;
+    bench_step(archive);
+    bench_crash(archive);
+    MR_CLEANUP(mr_freep)
+    char *back = mr_printf("rm %s/tables/" TABLE "/_delta_log/00000000000000000002.json",
+                           b->url + strlen("file:"));
+    assert_int_equal(system(back), 0);
+    mr_bus_memory_trim(b->bus, CLEAN, 0, 2);
+    struct mr_err err = { 0 };
+    bench_archive_fails(b, &err);
+    assert_non_null(strstr(err.text, "[1, 2) is gone from the log"));
+}
+
 static void
 newer_contract_stops_its_partition_only(void **state)
 {
@@ -582,6 +643,8 @@ archiver_table_tests(void)
         ON_BENCH(an_older_table_of_letters_gets_its_new_columns),
         ON_BENCH(a_sampled_trace_can_be_found_at_the_table),
         ON_BENCH(markers_between_events_keep_the_chain_whole),
+        ON_BENCH(markers_that_left_the_log_are_no_loss),
+        ON_BENCH(a_table_that_was_set_back_is_refused),
         ON_BENCH(newer_contract_stops_its_partition_only),
         ON_BENCH(partition_flows_on_when_its_contract_has_come),
         ON_BENCH(record_that_is_no_event_stops_its_partition),

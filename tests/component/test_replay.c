@@ -196,6 +196,33 @@ a_letter_is_played_once_under_its_id_and_marked(void **state)
 }
 
 static void
+take_key(const struct mr_record *record, void *self)
+{
+    struct mr_buf *keys = self;
+    mr_buf_put(keys, record->key.data, record->key.size);
+    mr_buf_text(keys, ".");
+}
+
+static void
+a_replay_has_the_key_of_what_died(void **state)
+{
+    struct mill *mill = *state;
+    struct replay replay = replay_of(mill);
+    struct mr_err err = { 0 };
+    MR_CLEANUP(mr_buf_fini) struct mr_buf keys;
+    const struct mr_message message = { .topic = MILL_RAW,
+                                        .key = MR_SLICE("its key"),
+                                        .value = MR_SLICE(BAD) };
+    mr_buf_init(&keys, 1 << 20);
+    start(mill);
+    assert_int_equal(mr_writer_produce(mill->poster, &message, &err), 0);
+    mill_run(mill, 1);
+    assert_plays(&replay, 1, 0, 0);
+    (void)mill_each(mill, MILL_RAW, take_key, &keys);
+    assert_string_equal(keys.data, "its key.its key.");
+}
+
+static void
 what_dies_again_has_a_letter_of_its_own_that_counts(void **state)
 {
     struct mill *mill = *state;
@@ -487,6 +514,7 @@ main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, mill_open, mill_close)
     const struct CMUnitTest tests[] = {
         TEST(a_letter_is_played_once_under_its_id_and_marked),
+        TEST(a_replay_has_the_key_of_what_died),
         TEST(what_dies_again_has_a_letter_of_its_own_that_counts),
         TEST(the_filter_chooses_by_code_time_and_place),
         TEST(a_failed_transaction_leaves_nothing_and_the_next_run_goes_on),
