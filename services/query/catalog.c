@@ -13,7 +13,7 @@
 #include "letter/letter.h"
 #include "query.h"
 
-enum { ASK_MS_MAX = 3000, STALE_MS = 4000 };
+enum { ASK_MS_MAX = 3000, STALE_MS = 4000, GROUP_BYTES = 256 };
 
 struct refresh {
     struct mr_job job;
@@ -24,6 +24,7 @@ struct refresh {
     struct mr_topic *topics;
     size_t topics_count;
     struct mr_offsets *ends; /* of each lane, asked at asked_us */
+    char group[GROUP_BYTES]; /* the archiver's, when a lane has a hole; "": not asked */
     size_t ends_count;
     int64_t asked_us; /* before the bus was asked; 0: it did not answer */
 };
@@ -148,8 +149,8 @@ ask_bus(struct query *q, struct refresh *refresh, struct mr_err *err)
         return err->code;
     if (mr_bus_topics(q->worker_bus, &refresh->topics, &refresh->topics_count, ASK_MS_MAX, err) !=
             0 ||
-        mr_bus_offsets(q->worker_bus, NULL, refresh->ends, refresh->ends_count, ASK_MS_MAX, err) !=
-            0)
+        mr_bus_offsets(q->worker_bus, refresh->group[0] != '\0' ? refresh->group : NULL,
+                       refresh->ends, refresh->ends_count, ASK_MS_MAX, err) != 0)
         return err->code;
     refresh->asked_us = asked_us;
     return 0;
@@ -313,6 +314,15 @@ take_snapshots(struct query *q, struct refresh *refresh)
     tail_prune(q);
 }
 
+/* Only markers stood in the hole: so the archiver noted with its group when its table was there. */
+static bool
+is_no_loss(const struct lane *lane, const struct mr_offsets *archived)
+{
+    const char *next = strstr(archived->note, "next=");
+    return lane->state == LANE_HOLE && archived->committed >= archived->log_start && next != NULL &&
+           strtoll(next + strlen("next="), NULL, 10) == lane->next;
+}
+
 static void
 take_ends(struct query *q, const struct refresh *refresh)
 {
@@ -321,6 +331,10 @@ take_ends(struct query *q, const struct refresh *refresh)
         lane->part.end = refresh->ends[i].end;
         lane->part.log_start = refresh->ends[i].log_start;
         lane->asked_us = refresh->asked_us;
+        if (is_no_loss(lane, &refresh->ends[i])) {
+            lane->next = lane->part.log_start;
+            q->must_assign = true;
+        }
         if (lane->state != LANE_NEW)
             tail_settle(lane);
     }
@@ -353,9 +367,13 @@ submit(struct query *q, struct mr_err *err)
         memcpy(refresh->tables, q->tables, q->tables_count * sizeof(*q->tables));
     refresh->ends = mr_alloc((q->lanes_count + 1) * sizeof(*refresh->ends));
     refresh->ends_count = q->lanes_count;
-    for (size_t i = 0; i < q->lanes_count; i++)
+    for (size_t i = 0; i < q->lanes_count; i++) {
         refresh->ends[i] = (struct mr_offsets){ .topic = q->lanes[i].part.topic,
                                                 .partition = q->lanes[i].part.partition };
+        if (q->lanes[i].state == LANE_HOLE)
+            (void)snprintf(refresh->group, sizeof(refresh->group), "%s.archiver",
+                           q->options.service.pipeline);
+    }
     if (mr_worker_submit(q->worker, &refresh->job, err) != 0) {
         refresh_free(refresh);
         return err->code;

@@ -384,6 +384,43 @@ rows_of_an_older_contract_have_null_in_new_columns(void **state)
     mr_schema_fini(&wider);
 }
 
+static bool
+lane_flows(struct desk *desk)
+{
+    return desk->q.lanes_count > 0 && desk->q.lanes[0].state == LANE_FLOWS &&
+           !desk->q.must_assign && desk->q.lanes[0].end_us > 0;
+}
+
+/* Of an idle topic retention leaves nothing, the marker behind the last event neither. */
+static void
+markers_that_left_the_log_are_no_hole(void **state)
+{
+    struct bench *b = *state;
+    struct desk desk;
+    struct mr_writer *idempotent = b->writer, *writer = NULL;
+    const struct mr_writer_options options = { .transactional_id = "cleaner",
+                                               .queue_bytes_max = 1 << 20 };
+    bench_topic(b, CLEAN, 1);
+    struct archive *archive = bench_archive(b, NULL);
+    BENCH_OK(mr_writer_open(b->bus, &options, &writer, &oops));
+    b->writer = writer;
+    BENCH_OK(mr_writer_begin(writer, &oops));
+    bench_pin(b, CLEAN, 0, 1, "x");
+    BENCH_OK(mr_writer_commit(writer, NULL, NULL, 0, 1000, &oops));
+    b->writer = idempotent;
+    bench_settle(archive);
+    BENCH_OK(archive_drain(archive, &oops)); /* shows its offsets */
+    archive_close(archive);
+    mr_bus_memory_trim(b->bus, CLEAN, 0, 2);
+    desk_open(&desk, b, NULL);
+    desk_until(&desk, lane_flows);
+    bench_pin(b, CLEAN, 0, 2, "y");
+    desk_catch_up(&desk);
+    ask_is(&desk, "", "SELECT ind, title FROM pin ORDER BY 1", "1 x 2 y");
+    desk_close(&desk);
+    mr_writer_close(writer);
+}
+
 static void
 what_cannot_be_read_is_told_and_other_tables_go_on(void **state)
 {
@@ -412,6 +449,7 @@ tail_tests(void)
         TEST(a_question_keeps_what_it_pinned_while_commits_come),
         TEST(the_first_of_a_key_stays_across_snapshot_and_tail),
         TEST(dead_letters_are_a_table_of_the_tenant),
+        TEST(markers_that_left_the_log_are_no_hole),
         TEST(a_mark_is_no_letter_and_says_what_became_of_one),
         TEST(a_full_tail_stands_with_an_older_watermark_and_goes_on_without_a_hole),
         TEST(a_commit_whose_files_could_not_come_is_taken_in_later),
