@@ -1,6 +1,7 @@
 #ifndef MR_ARCHIVER_TESTS_H
 #define MR_ARCHIVER_TESTS_H
 
-int archiver_table_tests(void); /* count of failures */
+int archiver_table_tests(void);
+int archiver_older_tests(void); /* count of failures */
 
 #endif
