@@ -156,7 +156,7 @@ class Chaos:
         stages = {stage for fault in faults for stage in fault.stages}
         took = self.recovery.await_flow(stages, since, max(fault.recover_s for fault in faults))
         seconds = max(took.values())
-        self.timeline.say("recovered", s=round(seconds, 2), sorts=[fault.name for fault in faults],
+        self.timeline.say("recovered", took=round(seconds, 2), sorts=[fault.name for fault in faults],
                           **{stage: round(s, 2) for stage, s in took.items()})
         for fault in faults:
             self.struck[fault.name].append(seconds if len(faults) == 1 else None)

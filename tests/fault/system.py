@@ -162,10 +162,16 @@ class System(pipeline.Millrace):
         self.bootstrap = self.bootstrap or self.broker.address
 
     def start_services(self):
-        self.millrace("topics", "--create", tenant=self.tenant)
+        pipeline.until(self.creates_topics, "the topics are made", READY_S)
         for stage in ("query", "validator", "cleaner", "archiver", "gateway"):
             self.scale(stage, 1)
         self.await_ready()
+
+    def creates_topics(self):
+        """Not at once: a broker that has just started may still be fenced."""
+        process = self.start_millrace("topics", "--create", tenant=self.tenant)
+        process.communicate(timeout=READY_S)
+        return process.returncode == 0
 
     def await_ready(self):
         for one in self.all():
