@@ -212,7 +212,6 @@ resolve_doubt(struct mr_stage *stage, struct mr_err *err)
     bool took_effect = true;
     MR_CLEANUP(mr_freep)
     struct mr_offsets *offsets = mr_alloc((stage->slots_count + 1) * sizeof(*offsets));
-
     if (begin(stage, err) != 0)
         return err->code;
     for (size_t i = 0; i < stage->slots_count; i++) {
@@ -274,6 +273,7 @@ recover(struct mr_stage *stage, struct mr_err *err)
         if (slot->next != slot->committed &&
             mr_reader_seek(stage->reader, (uint32_t)i, slot->committed, &seek_err) != 0 &&
             seek_err.code != MR_E(STALE)) {
+            slot->next = MR_NO_OFFSET; /* it may have moved all the same */
             *err = seek_err;
             return err->code;
         }
