@@ -50,6 +50,20 @@ take_chunk(const Millrace__V1__Chunk *chunk, const struct question *question, st
     return question->take(question->self, rows, err);
 }
 
+/* Half of an answer must not be taken for the whole one. */
+static int
+look_cut(const Millrace__V1__Chunk *chunk, const struct question *question, struct mr_err *err)
+{
+    if (question->ret_cut != NULL)
+        *question->ret_cut = chunk->is_cut;
+    else if (chunk->is_cut)
+        return mr_fail(err, MR_E(TOO_LARGE), MR_REJECT,
+                       "the answer has more than %llu rows, the most that millrace-query gives: "
+                       "start it with a greater --rows-max",
+                       (unsigned long long)chunk->rows_total);
+    return 0;
+}
+
 /* Takes what answer holds and pulls the rest. */
 static int
 take_chunks(struct ask *ask, const struct question *question, struct mr_rpc_answer *answer,
@@ -64,6 +78,8 @@ take_chunks(struct ask *ask, const struct question *question, struct mr_rpc_answ
             return mr_fail(err, MR_E(INTERNAL), MR_FATAL, "the answer is no Chunk");
         *ret_rows += chunk->rows;
         int code = take_chunk(chunk, question, err);
+        if (code == 0 && answer->is_last)
+            code = look_cut(chunk, question, err);
         if (*ret_first == NULL)
             *ret_first = chunk;
         else

@@ -25,6 +25,7 @@ struct question {
     /* Takes the rows of one chunk; called at least once, with no rows when there are none. */
     int (*take)(void *self, const struct mr_columns *rows, struct mr_err *err);
     void *self;
+    bool *ret_cut; /* there are more rows than the maximum; NULL: that is a failure, TOO_LARGE */
 };
 
 /* INVALID: the server does not take the statement; UNAVAILABLE: it cannot answer now. *ret_first

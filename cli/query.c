@@ -128,6 +128,8 @@ ask_and_print(struct ask *ask, const struct options *options, const char *words,
                                  .self = &output };
     Millrace__V1__Chunk *first = NULL;
     uint64_t rows = 0;
+    bool is_cut = false;
+    question.ret_cut = &is_cut;
     mr_buf_init(&sql, SQL_BYTES_MAX);
     (void)print_format_of(options->format, &output.format);
     if (find_sql(options, words, &sql, err) != 0)
@@ -135,6 +137,13 @@ ask_and_print(struct ask *ask, const struct options *options, const char *words,
     question.sql = sql.data;
     int code = ask_sql(ask, &question, &first, &rows, err);
     printer_close(output.printer);
+    if (is_cut) {
+        (void)fflush(stdout);
+        (void)fprintf(stderr,
+                      "-- cut after %llu rows: there are more; see --rows-max here and of "
+                      "millrace-query\n",
+                      (unsigned long long)rows);
+    }
     if (first == NULL)
         return code;
     if (!options->quiet) {

@@ -15,7 +15,7 @@
 struct chunk {
     struct mr_buf flat;
     uint32_t rows;
-    bool is_last;
+    bool is_last, is_cut; /* is_cut: there are more rows than were asked for */
 };
 
 struct cursor {
@@ -66,6 +66,7 @@ reply_chunk(struct cursor *cursor, struct mr_rpc_call *call, const struct chunk 
     cursor->rows_total += chunk->rows;
     if (chunk->is_last)
         message.rows_total = cursor->rows_total;
+    message.is_cut = chunk->is_cut;
     Millrace__V1__Freshness *freshness = NULL;
     if (cursor->sequence == 0)
         freshness = millrace__v1__freshness__unpack(NULL, cursor->freshness.size,
@@ -164,8 +165,9 @@ cursor_stop(struct cursor *cursor, int status, const char *message)
 /* ---- called by runners ---- */
 
 enum push
-cursor_push(struct cursor *cursor, struct mr_slice flat, uint32_t rows, bool is_last)
+cursor_push(struct cursor *cursor, struct mr_slice flat, uint32_t rows, enum frame_type type)
 {
+    bool is_last = type != FRAME_ROWS;
     struct answers *answers = cursor->answers;
     enum push answer = PUSH_STOP;
     pthread_mutex_lock(&answers->lock);
@@ -173,7 +175,7 @@ cursor_push(struct cursor *cursor, struct mr_slice flat, uint32_t rows, bool is_
         pthread_cond_wait(&answers->changed, &answers->lock);
     if (!cursor->is_stopped && !answers->is_closing) {
         struct chunk *chunk = &cursor->chunks[cursor->chunks_count++];
-        *chunk = (struct chunk){ .rows = rows, .is_last = is_last };
+        *chunk = (struct chunk){ .rows = rows, .is_last = is_last, .is_cut = type == FRAME_CUT };
         mr_buf_init(&chunk->flat, CHUNK_BYTES_MAX);
         mr_buf_put(&chunk->flat, flat.data, flat.size);
         MR_ASSERT(!chunk->flat.failed); /* frames are bounded by the same maximum */
@@ -263,9 +265,10 @@ stamp(const struct query *q, const struct job *job, struct mr_buf *ret_packed)
         covered[count].next = lane->next;
         list[count] = &covered[count];
         count++;
-        as_of_us = lane->end_us < as_of_us ? lane->end_us : as_of_us;
+        if (lane->state != LANE_GONE && lane->end_us < as_of_us)
+            as_of_us = lane->end_us;
     }
-    freshness.as_of_us = count > 0 ? as_of_us : 0;
+    freshness.as_of_us = as_of_us < INT64_MAX ? as_of_us : 0;
     freshness.n_covered = count;
     freshness.covered = list;
     uint8_t *room = mr_buf_extend(ret_packed, millrace__v1__freshness__get_packed_size(&freshness));

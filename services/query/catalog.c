@@ -11,6 +11,7 @@
 
 #include "clock/clock.h"
 #include "letter/letter.h"
+#include "log/log.h"
 #include "query.h"
 
 enum { ASK_MS_MAX = 3000, STALE_MS = 4000, GROUP_BYTES = 256 };
@@ -23,7 +24,7 @@ struct refresh {
     size_t tables_count;
     struct mr_topic *topics;
     size_t topics_count;
-    struct mr_offsets *ends; /* of each lane, asked at asked_us */
+    struct mr_offsets *ends; /* of each lane, asked at asked_us; topic NULL: it is gone */
     char group[GROUP_BYTES]; /* the archiver's, when a lane has a hole; "": not asked */
     size_t ends_count;
     int64_t asked_us; /* before the bus was asked; 0: it did not answer */
@@ -141,6 +142,37 @@ read_snapshot(struct query *q, struct table *table, struct snapshot **ret, struc
 }
 
 static int
+by_name(const void *name, const void *topic)
+{
+    return strcmp(name, ((const struct mr_topic *)topic)->name);
+}
+
+/* Of the topics that are there: of one that was deleted nothing can be asked. */
+static int
+ask_ends(struct query *q, struct refresh *refresh, struct mr_err *err)
+{
+    size_t count = 0;
+    MR_CLEANUP(mr_freep)
+    struct mr_offsets *there = mr_alloc((refresh->ends_count + 1) * sizeof(*there));
+    for (size_t i = 0; i < refresh->ends_count; i++) {
+        struct mr_offsets *one = &refresh->ends[i];
+        if (bsearch(one->topic, refresh->topics, refresh->topics_count, sizeof(*refresh->topics),
+                    by_name) != NULL)
+            there[count++] = *one;
+        else
+            one->topic = NULL;
+    }
+    const char *group = refresh->group[0] != '\0' ? refresh->group : NULL;
+    if (mr_bus_offsets(q->worker_bus, group, there, count, ASK_MS_MAX, err) != 0)
+        return err->code;
+    count = 0;
+    for (size_t i = 0; i < refresh->ends_count; i++)
+        if (refresh->ends[i].topic != NULL)
+            refresh->ends[i] = there[count++];
+    return 0;
+}
+
+static int
 ask_bus(struct query *q, struct refresh *refresh, struct mr_err *err)
 {
     int64_t asked_us = mr_wall_us();
@@ -149,8 +181,7 @@ ask_bus(struct query *q, struct refresh *refresh, struct mr_err *err)
         return err->code;
     if (mr_bus_topics(q->worker_bus, &refresh->topics, &refresh->topics_count, ASK_MS_MAX, err) !=
             0 ||
-        mr_bus_offsets(q->worker_bus, refresh->group[0] != '\0' ? refresh->group : NULL,
-                       refresh->ends, refresh->ends_count, ASK_MS_MAX, err) != 0)
+        ask_ends(q, refresh, err) != 0)
         return err->code;
     refresh->asked_us = asked_us;
     return 0;
@@ -323,11 +354,26 @@ is_no_loss(const struct lane *lane, const struct mr_offsets *archived)
            strtoll(next + strlen("next="), NULL, 10) == lane->next;
 }
 
+/* Its topic was deleted, or is seen again. */
+static void
+move_lane(struct query *q, struct lane *lane)
+{
+    bool is_back = lane->state == LANE_GONE;
+    lane->state = is_back ? LANE_FLOWS : LANE_GONE;
+    q->must_assign = true;
+    mr_log(MR_LOG_WARN, is_back ? "topic-back" : "topic-gone", " topic=%s part=%d next=%lld",
+           lane->part.topic, (int)lane->part.partition, (long long)lane->next);
+}
+
 static void
 take_ends(struct query *q, const struct refresh *refresh)
 {
     for (size_t i = 0; i < refresh->ends_count; i++) {
         struct lane *lane = &q->lanes[i];
+        if ((lane->state == LANE_GONE) != (refresh->ends[i].topic == NULL))
+            move_lane(q, lane);
+        if (lane->state == LANE_GONE)
+            continue;
         lane->part.end = refresh->ends[i].end;
         lane->part.log_start = refresh->ends[i].log_start;
         lane->asked_us = refresh->asked_us;

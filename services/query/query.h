@@ -101,8 +101,9 @@ struct table {
 
 /* NEW: its snapshot or its ends are not known yet. NEWER: a record of a newer contract stands at
  * next (LAW 22). CORRUPT: what stands there cannot be read. HOLE: it is gone from the log and in no
- * commit. Of a table with one of the last two no question is answered. */
-enum lane_state { LANE_NEW, LANE_FLOWS, LANE_NEWER, LANE_CORRUPT, LANE_HOLE };
+ * commit. Of a table with one of these two no question is answered. GONE: its topic was deleted;
+ * what was taken in of it stays. */
+enum lane_state { LANE_NEW, LANE_FLOWS, LANE_NEWER, LANE_CORRUPT, LANE_HOLE, LANE_GONE };
 
 /* A partition that feeds a table. */
 struct lane {
@@ -218,9 +219,21 @@ int job_make(struct query *q, const struct Millrace__V1__RunRequest *request, st
              struct mr_err *err);
 void job_free(struct job *job);
 
+/* Frames of the socket: type, number and length, then the bytes. ROWS, LAST and CUT: number of rows
+ * and their flat form, CUT when it is the last one although there are more rows; FAILED: rpc status
+ * and text; JOB: 0 and JSON. */
+enum frame_type {
+    FRAME_JOB = 'J',
+    FRAME_ROWS = 'R',
+    FRAME_LAST = 'L',
+    FRAME_CUT = 'C',
+    FRAME_FAILED = 'F'
+};
+
 /* How a job ends or goes on; called by runners, answers the waiting call or queues the chunk. */
 enum push { PUSH_MORE, PUSH_STOP };
-enum push cursor_push(struct cursor *cursor, struct mr_slice flat, uint32_t rows, bool is_last);
+enum push cursor_push(struct cursor *cursor, struct mr_slice flat, uint32_t rows,
+                      enum frame_type type);
 void cursor_fail(struct cursor *cursor, int status, const char *message);
 /* Until when the runner may go on by itself; false: nobody waits any more. */
 bool cursor_deadline(struct cursor *cursor, int64_t *ret_deadline_ms);
@@ -242,9 +255,6 @@ int sandbox_main(int argc, char **argv);
 #define SANDBOX_FLAG "--sandbox" /* first argument; then memory, threads, cache, spill folder */
 enum { SANDBOX_FD = 3, SANDBOX_ARGS = 6 };
 
-/* Frames of the socket: type, number and length, then the bytes. ROWS and LAST: number of rows and
- * their flat form; FAILED: rpc status and text; JOB: 0 and JSON. */
-enum frame_type { FRAME_JOB = 'J', FRAME_ROWS = 'R', FRAME_LAST = 'L', FRAME_FAILED = 'F' };
 struct frame {
     uint32_t type, number, size;
 };

@@ -150,10 +150,9 @@ pass_on(struct runner *runner, struct cursor *cursor, struct mr_err *err)
         cursor_fail(cursor, (int)frame.number, runner->body.data);
         return true;
     }
-    bool is_last = frame.type == FRAME_LAST;
-    if (cursor_push(cursor, body, frame.number, is_last) == PUSH_MORE)
+    if (cursor_push(cursor, body, frame.number, (enum frame_type)frame.type) == PUSH_MORE)
         return false;
-    if (!is_last)
+    if (frame.type == FRAME_ROWS)
         end_process(runner); /* it still has rows that nobody wants */
     return true;
 }

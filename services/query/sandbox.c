@@ -381,9 +381,9 @@ stream(struct mr_statement *statement, uint64_t rows_max, struct mr_err *err)
         int count = mr_result_next(result, rows, err);
         if (count < 0)
             return count;
-        if (rows->rows >= left) {
+        if (rows->rows > left) {
             MR_CLEANUP(mr_columns_freep) struct mr_columns *last = cut(rows, schema, 0, left);
-            return send_rows(FRAME_LAST, last, schema, err);
+            return send_rows(FRAME_CUT, last, schema, err);
         }
         if (count == 0)
             return send_rows(FRAME_LAST, rows, schema, err);

@@ -311,7 +311,7 @@ tail_as_of_us(const struct query *q)
 {
     int64_t as_of_us = INT64_MAX;
     for (size_t i = 0; i < q->lanes_count; i++)
-        if (q->lanes[i].end_us < as_of_us)
+        if (q->lanes[i].state != LANE_GONE && q->lanes[i].end_us < as_of_us)
             as_of_us = q->lanes[i].end_us;
     return as_of_us == INT64_MAX ? 0 : as_of_us;
 }

@@ -145,6 +145,7 @@ take_chunk(struct call *call, struct mr_slice body)
         }
     call->rows = rows->rows;
     call->rows_total = chunk->rows_total;
+    call->is_cut = chunk->is_cut;
     mr_columns_free(rows);
     if (chunk->freshness != NULL) {
         call->as_of_us = chunk->freshness->as_of_us;
@@ -262,6 +263,19 @@ ask_is(struct desk *desk, const char *tenant, const char *sql, const char *text)
     assert_true(call.is_last);
     assert_string_equal(call.text.data, text);
     call_fini(&call);
+}
+
+bool
+ask_is_cut(struct desk *desk, const char *sql)
+{
+    struct call call;
+    send_run(desk, &call, "", sql, CALL_MS_MAX);
+    call_wait(desk, &call);
+    assert_int_equal(call.status, MR_RPC_OK);
+    assert_true(call.is_last);
+    bool is_cut = call.is_cut;
+    call_fini(&call);
+    return is_cut;
 }
 
 void

@@ -31,7 +31,7 @@ void desk_until(struct desk *desk, bool (*fact)(struct desk *desk));
 struct call {
     struct mr_rpc_call rpc;
     struct mr_buf body;
-    bool is_done, is_last;
+    bool is_done, is_last, is_cut;
     int status;
     char message[TEXT_BYTES], cursor[64];
     uint32_t sequence;
@@ -51,6 +51,8 @@ void call_fini(struct call *call);
 
 /* The whole answer is text. */
 void ask_is(struct desk *desk, const char *tenant, const char *sql, const char *text);
+/* Is the answer to sql, in one chunk, marked as cut? */
+bool ask_is_cut(struct desk *desk, const char *sql);
 /* It fails with status, and the message contains text. */
 void ask_fails(struct desk *desk, const char *sql, int status, const char *text);
 

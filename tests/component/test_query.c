@@ -125,6 +125,18 @@ an_answer_ends_at_its_maximum_of_rows(void **state)
 }
 
 static void
+an_answer_that_was_cut_says_so_and_no_other_does(void **state)
+{
+    struct desk desk;
+    open_with_rows(&desk, *state, &(struct desk_wish){ .rows_max = 3000 });
+    assert_false(ask_is_cut(&desk, "SELECT i FROM range(2) AS r(i)"));
+    assert_false(ask_is_cut(&desk, "SELECT i FROM range(3000) AS r(i)"));
+    assert_true(ask_is_cut(&desk, "SELECT i FROM range(3001) AS r(i)"));
+    assert_true(ask_is_cut(&desk, "SELECT i FROM range(100000) AS r(i)"));
+    desk_close(&desk);
+}
+
+static void
 rows_too_big_for_one_frame_go_in_several(void **state)
 {
     struct desk desk;
@@ -370,6 +382,7 @@ main(int argc, char **argv)
         TEST(a_chunk_out_of_turn_is_refused_and_a_cancelled_cursor_is_gone),
         TEST(a_cursor_that_nobody_comes_for_makes_room),
         TEST(an_answer_ends_at_its_maximum_of_rows),
+        TEST(an_answer_that_was_cut_says_so_and_no_other_does),
         TEST(rows_too_big_for_one_frame_go_in_several),
         TEST(a_question_without_end_is_stopped_at_its_deadline),
         TEST(a_question_that_eats_memory_is_refused),

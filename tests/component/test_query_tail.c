@@ -330,6 +330,37 @@ records_gone_from_the_log_without_a_commit_are_told_not_skipped(void **state)
 /* ---- contracts ---- */
 
 static bool
+lane_is_gone(struct desk *desk)
+{
+    for (size_t i = 0; i < desk->q.lanes_count; i++)
+        if (desk->q.lanes[i].state == LANE_GONE)
+            return true;
+    return false;
+}
+
+static void
+a_topic_that_was_deleted_keeps_its_rows_and_holds_nothing_up(void **state)
+{
+    struct bench *b = *state;
+    struct desk desk;
+    struct mr_err err = { 0 };
+    bench_topic(b, CLEAN, 1);
+    bench_topic(b, "u.pin.clean", 2);
+    bench_pin(b, CLEAN, 0, 1, "t");
+    bench_pin(b, "u.pin.clean", 1, 7, "u");
+    desk_open(&desk, b, NULL);
+    desk_catch_up(&desk);
+    assert_int_equal(mr_bus_delete(b->bus, "u.pin.clean", CALL_MS_MAX, &err), 0);
+    desk_until(&desk, lane_is_gone);
+    bench_pin(b, CLEAN, 0, 2, "t");
+    desk_catch_up(&desk); /* its time goes on too */
+    desk_until(&desk, is_ready);
+    ask_is(&desk, "t", "SELECT ind FROM pin ORDER BY ind", "1 2");
+    ask_is(&desk, "u", "SELECT ind FROM pin", "7");
+    desk_close(&desk);
+}
+
+static bool
 lane_stands(struct desk *desk)
 {
     for (size_t i = 0; i < desk->q.lanes_count; i++)
@@ -455,6 +486,7 @@ tail_tests(void)
         TEST(a_commit_whose_files_could_not_come_is_taken_in_later),
         TEST(a_broker_that_is_away_leaves_what_is_there_and_its_time),
         TEST(new_topics_are_followed_from_their_first_record),
+        TEST(a_topic_that_was_deleted_keeps_its_rows_and_holds_nothing_up),
         TEST(records_gone_from_the_log_without_a_commit_are_told_not_skipped),
         TEST(a_newer_contract_stops_its_partition_and_readiness),
         TEST(rows_of_an_older_contract_have_null_in_new_columns),
