@@ -240,6 +240,8 @@ archive_step(struct archive *archive, int wait_ms, struct mr_err *err)
     if (!waits)
         count = read_some(archive, mr_worker_pending(archive->worker) > 0 ? busy_wait_ms : wait_ms,
                           err);
+    if (count < 0)
+        archive_show(archive);
     if (count < 0 || archive_survey(archive, err) != 0)
         return err->code;
     archive_answer(archive);

@@ -230,6 +230,7 @@ archive_started(struct archive *archive, struct work *work, struct mr_err *err)
         (void)check_start(archive, &part->bus, err);
         part->next = part->durable = part->bus.start;
         part->end = part->bus.end;
+        part->fresh_ms = mr_wall_ms();
         parts[i] = part->bus;
         if (parts[i].start < parts[i].log_start)
             parts[i].start = parts[i].log_start;
@@ -281,6 +282,7 @@ archive_forget(struct archive *archive)
     archive->targets = NULL;
     archive->parts_count = archive->targets_count = 0;
     archive->blocked_ms = 0;
+    archive->trouble[0] = '\0';
     archive->phase = PHASE_IDLE;
 }
 

@@ -122,7 +122,8 @@ delta_batch_put(struct delta_batch *batch, const struct mr_part *part, int64_t f
     }
     batch->owner[batch->rows->rows - 1] = (uint16_t)index;
     batch->ranges[index].next = record->offset + 1;
-    batch->ranges[index].rows++;
+    if (batch->ranges[index].rows++ == 0)
+        batch->ranges[index].time_ms = record->time_ms;
     note_trace(&batch->ranges[index], trace);
     batch->work.records++;
     return 0;

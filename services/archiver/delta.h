@@ -19,6 +19,7 @@ enum {
 struct delta_range {
     struct mr_part part;
     int64_t from, next, rows;
+    int64_t time_ms;        /* of the first record */
     int64_t good, repeated; /* after the work */
     /* Trace ids of those records whose client samples their trace, with commas between. */
     char traces[DELTA_TRACES_MAX * (DELTA_TRACE_TEXT + 1)];

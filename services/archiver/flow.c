@@ -108,7 +108,7 @@ take_raw(struct part *part, const struct mr_record *record)
         object = raw_object_new(&part->bus, part->next, record->offset);
         part->sink.filling = &object->work;
     }
-    raw_object_put(object, record->offset, record->value);
+    raw_object_put(object, record);
 }
 
 static int
@@ -141,6 +141,7 @@ take(struct archive *archive, const struct mr_record *record)
     if (record->is_end) {
         part->at_end = true;
         part->end = record->offset > part->end ? record->offset : part->end;
+        part->fresh_ms = mr_wall_ms();
         return;
     }
     /* Behind a stop the rest of the poll comes again; below next it has been taken before. */
@@ -156,7 +157,7 @@ take(struct archive *archive, const struct mr_record *record)
         return;
     }
     part->next = record->offset + 1;
-    part->last_time_ms = record->time_ms;
+    part->fresh_ms = record->time_ms;
     part->at_end = false;
     part->held++;
 }
@@ -349,13 +350,59 @@ target_of_sink(struct archive *archive, const struct sink *sink)
     return NULL;
 }
 
+/* The sink whose first work has failed longest, or NULL. */
+static const struct sink *
+failing(const struct archive *archive)
+{
+    const struct sink *longest = NULL;
+    for (size_t i = 0; i < sinks_count(archive); i++) {
+        const struct sink *sink = sink_at((struct archive *)archive, i);
+        if (sink->attempts > 0 && (longest == NULL || sink->failing_ms < longest->failing_ms))
+            longest = sink;
+    }
+    return longest;
+}
+
+int64_t
+archive_failing_ms(const struct archive *archive)
+{
+    const struct sink *sink = failing(archive);
+    return sink != NULL ? mr_now_ms() - sink->failing_ms : 0;
+}
+
+static int64_t
+work_time_ms(const struct work *work, const struct part *part)
+{
+    if (work->type == WORK_RAW)
+        return ((const struct raw_object *)work)->time_ms;
+    const struct delta_batch *batch = (const struct delta_batch *)work;
+    for (size_t i = 0; i < batch->ranges_count; i++)
+        if (batch->ranges[i].part.partition == part->bus.partition &&
+            strcmp(batch->ranges[i].part.topic, part->bus.topic) == 0)
+            return batch->ranges[i].time_ms;
+    return 0;
+}
+
+int64_t
+archive_held_time_ms(const struct part *part)
+{
+    const struct sink *sink = part->target == NULL ? &part->sink : &part->target->sink;
+    int64_t time_ms = 0;
+    for (const struct work *work = sink->head; work != NULL && time_ms == 0; work = work->next)
+        time_ms = work_time_ms(work, part);
+    if (time_ms == 0 && sink->filling != NULL)
+        time_ms = work_time_ms(sink->filling, part);
+    return time_ms;
+}
+
 void
 archive_failed(struct archive *archive, const struct mr_err *why)
 {
     (void)snprintf(archive->trouble, sizeof(archive->trouble), "%.250s", why->text);
     mr_add(archive->failures, 1);
     if (mr_log_due(&archive->gate, SAY_AGAIN_MS))
-        mr_log_err(MR_LOG_WARN, "work-failed", why, "");
+        mr_log_err(MR_LOG_WARN, "work-failed", why, " failing_s=%lld",
+                   (long long)(archive_failing_ms(archive) / 1000));
 }
 
 int
@@ -375,14 +422,17 @@ archive_settled(struct archive *archive, struct work *work, struct mr_err *err)
     if (code != 0 && code != MR_E(STALE)) {
         if (work->job.err.remedy == MR_FATAL)
             return mr_fail(err, code, MR_FATAL, "%s", work->job.err.text);
-        archive_failed(archive, &work->job.err);
+        if (sink->attempts == 0)
+            sink->failing_ms = mr_now_ms();
         sink->retry_ms = mr_now_ms() + mr_backoff_ms(sink->attempts++);
+        archive_failed(archive, &work->job.err);
         work->job.result = 0;
         work->job.err = (struct mr_err){ 0 };
         return 0;
     }
-    archive->trouble[0] = '\0';
     (void)sink_pop(sink);
+    if (failing(archive) == NULL) /* one good work does not make up for another */
+        archive->trouble[0] = '\0';
     if (work->type == WORK_RAW) {
         raw_settled(archive, (struct raw_object *)work);
     } else if (code == MR_E(STALE)) {

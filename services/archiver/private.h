@@ -50,7 +50,8 @@ struct part {
     int64_t committed;      /* to the group, for display */
     int64_t good, repeated; /* of the partition since its table began */
     int64_t held;           /* records taken and not durable */
-    int64_t end, last_time_ms;
+    int64_t end;
+    int64_t fresh_ms; /* what is not taken yet came later than this; UTC */
     bool at_end, paused;
     bool pause_failed; /* the last call that was to change it: it may be either */
     bool seek_due;     /* the reader does not stand at next yet */
@@ -92,12 +93,12 @@ struct archive {
     bool over_budget;
     int64_t blocked_ms; /* since when some partition may not flow; 0: all may */
     int64_t survey_ms;
-    char trouble[TROUBLE_MAX]; /* the last failure of a work that is tried again */
+    char trouble[TROUBLE_MAX]; /* the last failure of a work that is tried again; "": none is */
     struct mr_log_gate gate;
     struct flush flushes[MR_RPC_CALLS_MAX];
     size_t flushes_count;
     struct mr_cell *objects, *object_records, *object_bytes, *adopted, *failures, *held_bytes,
-        *raw_seconds, *table_seconds;
+        *raw_seconds, *table_seconds, *failing_seconds;
 };
 
 /* assign.c */
@@ -115,6 +116,10 @@ void archive_rotate(struct archive *archive, bool everything);
 int archive_submit(struct archive *archive, struct mr_err *err);
 int archive_settled(struct archive *archive, struct work *work, struct mr_err *err);
 void archive_failed(struct archive *archive, const struct mr_err *why); /* tried again later */
+/* Since how long the work has failed that has failed longest; 0: none does. */
+int64_t archive_failing_ms(const struct archive *archive);
+/* Of the oldest record of the partition that was taken and is not durable; 0: there is none. */
+int64_t archive_held_time_ms(const struct part *part);
 bool archive_may_flow(const struct archive *archive, const struct part *part);
 void sink_close(struct sink *sink);
 void sink_empty(struct sink *sink);
@@ -124,6 +129,7 @@ void archive_cells(struct archive *archive);
 void target_cells(struct archive *archive, struct target *target);
 void part_cells(struct archive *archive, struct part *part);
 int archive_survey(struct archive *archive, struct mr_err *err);
+void archive_show(struct archive *archive); /* what is known: lag grows with the clock */
 void archive_answer(struct archive *archive);
 
 #endif

@@ -110,13 +110,14 @@ raw_object_continues(const struct raw_object *object, int64_t offset)
 }
 
 void
-raw_object_put(struct raw_object *object, int64_t offset, struct mr_slice value)
+raw_object_put(struct raw_object *object, const struct mr_record *record)
 {
-    MR_ASSERT(raw_object_continues(object, offset));
-    line_put(&object->lines, value);
+    MR_ASSERT(raw_object_continues(object, record->offset));
+    line_put(&object->lines, record->value);
     MR_ASSERT(!object->lines.failed);
-    object->work.records++;
-    object->next = offset + 1;
+    if (object->work.records++ == 0)
+        object->time_ms = record->time_ms;
+    object->next = record->offset + 1;
 }
 
 /* ---- the worker's part ---- */

@@ -16,10 +16,11 @@ struct raw_object {
     char topic[MR_BUS_TOPIC_MAX + 1];
     char topic_id[2 * MR_TOPIC_ID_BYTES + 1];
     int32_t partition;
-    int64_t from;  /* next of the object before */
-    int64_t first; /* offset of the first record: the name */
-    int64_t next;  /* behind the last record; after the work: where the chain stands */
-    bool adopted;  /* after the work: the store had one of that name already */
+    int64_t from;    /* next of the object before */
+    int64_t first;   /* offset of the first record: the name */
+    int64_t next;    /* behind the last record; after the work: where the chain stands */
+    int64_t time_ms; /* of the first record */
+    bool adopted;    /* after the work: the store had one of that name already */
     struct mr_buf lines;
 };
 
@@ -27,7 +28,7 @@ struct raw_object *raw_object_new(const struct mr_part *part, int64_t from, int6
 void raw_object_free(struct raw_object *object);
 /* May the record at offset go into it? */
 bool raw_object_continues(const struct raw_object *object, int64_t offset);
-void raw_object_put(struct raw_object *object, int64_t offset, struct mr_slice value);
+void raw_object_put(struct raw_object *object, const struct mr_record *record);
 
 /* What is kept with the partition's committed offset: where the last object begins and what
  * is behind it. */

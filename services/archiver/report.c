@@ -18,7 +18,8 @@ const struct mr_metric archive_metrics[] = {
     { "millrace_lag_records", MR_GAUGE, "stage,topic,partition",
       "Records of a partition that are not yet durable; transaction markers count until passed." },
     { "millrace_lag_seconds", MR_GAUGE, "stage,topic,partition",
-      "Age of the newest record taken while the partition is behind, else 0." },
+      "Age of the oldest record that was taken and is not durable; with none, the age that the "
+      "oldest record not yet taken has at most; 0 when all is durable." },
     { "millrace_repeated_differing_total", MR_COUNTER, "tenant,kind",
       "Repeated rows that were left out although they differ from the row that stays." },
     { "millrace_archiver_objects_total", MR_COUNTER, "", "Raw objects created." },
@@ -34,6 +35,8 @@ const struct mr_metric archive_metrics[] = {
       "Batches dropped because their records were in the table already." },
     { "millrace_archiver_failures_total", MR_COUNTER, "",
       "Works that failed for a cause outside and were tried again." },
+    { "millrace_archiver_failing_seconds", MR_GAUGE, "",
+      "Since how long the object or commit fails that has failed longest; 0: none does." },
     { "millrace_archiver_held_bytes", MR_GAUGE, "", "Memory of records that are not yet durable." },
     { "millrace_archiver_object_seconds", MR_HISTOGRAM, "", "Time that raw objects took." },
     { "millrace_archiver_commit_seconds", MR_HISTOGRAM, "",
@@ -51,6 +54,7 @@ archive_cells(struct archive *archive)
     archive->object_bytes = mr_metrics_cell(metrics, "millrace_archiver_object_bytes_total", NULL);
     archive->adopted = mr_metrics_cell(metrics, "millrace_archiver_adopted_total", NULL);
     archive->failures = mr_metrics_cell(metrics, "millrace_archiver_failures_total", NULL);
+    archive->failing_seconds = mr_metrics_cell(metrics, "millrace_archiver_failing_seconds", NULL);
     archive->held_bytes = mr_metrics_cell(metrics, "millrace_archiver_held_bytes", NULL);
     archive->raw_seconds = mr_metrics_cell(metrics, "millrace_archiver_object_seconds", NULL);
     archive->table_seconds = mr_metrics_cell(metrics, "millrace_archiver_commit_seconds", NULL);
@@ -99,9 +103,10 @@ lag_records(const struct part *part)
 static int64_t
 lag_ms(const struct part *part)
 {
-    if (lag_records(part) == 0 || part->last_time_ms == 0)
+    if (lag_records(part) == 0)
         return 0;
-    int64_t age_ms = mr_wall_ms() - part->last_time_ms;
+    int64_t held_ms = archive_held_time_ms(part);
+    int64_t age_ms = mr_wall_ms() - (held_ms > 0 ? held_ms : part->fresh_ms);
     return age_ms > 0 ? age_ms : 0;
 }
 
@@ -141,10 +146,21 @@ measure(struct archive *archive, struct mr_err *err)
             part->end = offsets[i].end;
             part->at_end = part->at_end && part->end <= part->next;
         }
+        if (answered && (part->at_end || part->end <= part->next))
+            part->fresh_ms = mr_wall_ms();
+    }
+    return 0;
+}
+
+void
+archive_show(struct archive *archive)
+{
+    mr_set(archive->failing_seconds, archive_failing_ms(archive) * 1000);
+    for (size_t i = 0; i < archive->parts_count; i++) {
+        struct part *part = &archive->parts[i];
         mr_set(part->lag_records, lag_records(part));
         mr_set(part->lag_seconds, lag_ms(part) * 1000);
     }
-    return 0;
 }
 
 /* Up to where a partition is done: behind the markers at its end too, which are no lag (LAW 12).
@@ -207,6 +223,7 @@ archive_survey(struct archive *archive, struct mr_err *err)
     archive->survey_ms = now_ms + SURVEY_MS;
     if (measure(archive, err) != 0)
         return err->code;
+    archive_show(archive);
     show_offsets(archive);
     struct mr_err why = { 0 };
     if (waits_for_contract(archive) && archive_reload(archive, &why) != 0 &&
@@ -234,8 +251,13 @@ archive_ready(const struct archive *archive, char *ret_why, size_t size)
 void
 archive_status(struct archive *archive, struct mr_buf *ret_json)
 {
-    mr_buf_printf(ret_json, "{\"held_bytes\":%" PRId64 ",\"works_away\":%zu,\"parts\":[",
-                  archive_held(archive), mr_worker_pending(archive->worker));
+    mr_buf_printf(ret_json,
+                  "{\"held_bytes\":%" PRId64 ",\"works_away\":%zu,\"failing_ms\":%" PRId64
+                  ",\"failing_why\":",
+                  archive_held(archive), mr_worker_pending(archive->worker),
+                  archive_failing_ms(archive));
+    mr_buf_json(ret_json, mr_slice_text(archive->trouble));
+    mr_buf_text(ret_json, ",\"parts\":[");
     const char *comma = "";
     for (size_t i = 0; i < archive->parts_count; i++) {
         const struct part *part = &archive->parts[i];

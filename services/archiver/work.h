@@ -33,9 +33,10 @@ struct sink {
     struct work *filling;
     struct work *head, *tail; /* closed, oldest first */
     size_t closed;
-    bool is_away;      /* head is with the worker */
-    unsigned attempts; /* of head that failed so far */
-    int64_t retry_ms;  /* head may go at this time */
+    bool is_away;       /* head is with the worker */
+    unsigned attempts;  /* of head that failed so far */
+    int64_t failing_ms; /* when the first of them did */
+    int64_t retry_ms;   /* head may go at this time */
 };
 
 /* ---- keeper: on the worker thread only, once the first work was handed over ---- */

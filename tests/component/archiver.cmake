@@ -1,6 +1,6 @@
 set(here ${CMAKE_CURRENT_LIST_DIR})
 mr_test(component archiver SOURCES ${here}/test_archiver.c ${here}/test_archiver_tables.c
-    ${here}/test_archiver_older.c
+    ${here}/test_archiver_older.c ${here}/test_archiver_told.c
     ${here}/archiver_fixture.c
     LINK mr_archive mr_wire mr_clock PkgConfig::JANSSON TIMEOUT 120)
 mr_test(component delta_readers SOURCES ${here}/test_delta_readers.c ${here}/archiver_fixture.c

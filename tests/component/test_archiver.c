@@ -588,5 +588,5 @@ main(void)
         ON_BENCH(flush_is_answered_when_all_that_was_read_is_durable),
     };
     int failed = cmocka_run_group_tests_name("raw", raw, NULL, NULL);
-    return failed + archiver_table_tests() + archiver_older_tests();
+    return failed + archiver_table_tests() + archiver_older_tests() + archiver_told_tests();
 }
