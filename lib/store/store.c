@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,9 @@ struct mr_store {
     void *state;
     char *url;
     int64_t deadline_ms;
+    pthread_mutex_t lock;          /* of what follows */
+    int64_t began_ms;              /* the try under way; 0: none is */
+    char trouble[MR_ERR_TEXT_MAX]; /* of the last try; "": it was good */
 };
 
 typedef int operation(void *state, struct mr_store_call *call, struct mr_err *err);
@@ -86,6 +90,40 @@ pause_ms(int64_t ms)
         MR_ASSERT(errno == EINTR);
 }
 
+static void
+note_begin(struct mr_store *store)
+{
+    MR_ASSERT(pthread_mutex_lock(&store->lock) == 0);
+    store->began_ms = mr_now_ms();
+    MR_ASSERT(pthread_mutex_unlock(&store->lock) == 0);
+}
+
+/* What the store answered in good order, such as that there is no such object, is no trouble. */
+static void
+note_end(struct mr_store *store, const struct mr_err *tried)
+{
+    MR_ASSERT(pthread_mutex_lock(&store->lock) == 0);
+    store->began_ms = 0;
+    (void)snprintf(store->trouble, sizeof(store->trouble), "%s",
+                   tried->remedy == MR_RETRY ? tried->text : "");
+    MR_ASSERT(pthread_mutex_unlock(&store->lock) == 0);
+}
+
+bool
+mr_store_away(struct mr_store *store, int64_t patience_ms, char *ret_why, size_t size)
+{
+    MR_ASSERT(pthread_mutex_lock(&store->lock) == 0);
+    int64_t age_ms = store->began_ms > 0 ? mr_now_ms() - store->began_ms : 0;
+    bool failed = store->trouble[0] != '\0', waits = age_ms > patience_ms;
+    if (failed)
+        (void)snprintf(ret_why, size, "%s", store->trouble);
+    else if (waits)
+        (void)snprintf(ret_why, size, "%s has not answered for %lld ms", store->url,
+                       (long long)age_ms);
+    MR_ASSERT(pthread_mutex_unlock(&store->lock) == 0);
+    return failed || waits;
+}
+
 static int
 persist(struct mr_store *store, operation *attempt_once, struct mr_store_call *call,
         struct mr_err *err)
@@ -95,7 +133,10 @@ persist(struct mr_store *store, operation *attempt_once, struct mr_store_call *c
     call->stall_ms = store->deadline_ms / TRIES_PER_DEADLINE + 1;
     for (unsigned attempt = 0;; attempt++) {
         struct mr_err tried = { 0 };
-        if (attempt_once(store->state, call, &tried) == 0)
+        note_begin(store);
+        int result = attempt_once(store->state, call, &tried);
+        note_end(store, &tried);
+        if (result == 0)
             return 0;
         MR_ASSERT(tried.code < 0);
         bool again = tried.code == MR_E(UNAVAILABLE) || tried.code == MR_E(TIMEOUT);
@@ -126,6 +167,7 @@ mr_store_open(const char *url, const struct mr_store_options *options, struct mr
 
     MR_CLEANUP(mr_store_closep) struct mr_store *store = mr_alloc(sizeof(*store));
     store->deadline_ms = options->deadline_ms > 0 ? options->deadline_ms : DEADLINE_MS;
+    MR_ASSERT(pthread_mutex_init(&store->lock, NULL) == 0);
     struct mr_err failed = { 0 };
     if (strncmp(url, "file:", 5) == 0) {
         store->driver = &mr_store_file;
@@ -151,6 +193,7 @@ mr_store_close(struct mr_store *store)
     if (store->state != NULL)
         store->driver->close(store->state);
     free(store->url);
+    (void)pthread_mutex_destroy(&store->lock);
     free(store);
 }
 

@@ -55,6 +55,10 @@ const char *mr_store_url(const struct mr_store *store);
  * honours create-if-absent. UNSUPPORTED when the second create succeeds. */
 int mr_store_probe(struct mr_store *store, struct mr_err *err);
 
+/* True while the store does not do its job: the last try of the call under way failed, or it has
+ * had no answer for patience_ms; or the last call failed in the end. Any thread. */
+bool mr_store_away(struct mr_store *store, int64_t patience_ms, char *ret_why, size_t size);
+
 /* Names are [a-z0-9-], values printable ASCII, not empty, without blanks at the ends. */
 struct mr_meta {
     struct {

@@ -129,8 +129,14 @@ take_back(struct archive *archive, int wait_ms, struct mr_err *err)
     struct mr_job *job;
     while ((job = mr_worker_done(archive->worker, wait_ms)) != NULL) {
         struct work *work = (struct work *)job;
-        int code = work->type == WORK_START ? archive_started(archive, work, err)
-                                            : archive_settled(archive, work, err);
+        int code = 0;
+        archive->look_ms = mr_now_ms() + LOOK_MS;
+        if (work->type == WORK_LOOK)
+            work_free(work);
+        else if (work->type == WORK_START)
+            code = archive_started(archive, work, err);
+        else
+            code = archive_settled(archive, work, err);
         if (code != 0)
             return code;
         wait_ms = 0;
@@ -207,6 +213,29 @@ read_some(struct archive *archive, int wait_ms, struct mr_err *err)
     return code != 0 ? code : count;
 }
 
+static int
+look(struct mr_job *job, struct mr_err *err)
+{
+    struct mr_err why = { 0 };
+    (void)err;
+    (void)mr_store_head(((struct work *)job)->keeper->store, "tables", NULL, NULL, &why);
+    return 0;
+}
+
+/* Who has nothing to write would not notice that it could not. */
+static void
+look_at_store(struct archive *archive)
+{
+    struct mr_err full = { 0 };
+    if (mr_now_ms() < archive->look_ms || mr_worker_pending(archive->worker) > 0)
+        return;
+    archive->look_ms = mr_now_ms() + LOOK_MS;
+    struct work *work = mr_alloc(sizeof(*work));
+    *work = (struct work){ .job = { .run = look }, .type = WORK_LOOK, .keeper = archive->keeper };
+    if (mr_worker_submit(archive->worker, &work->job, &full) != 0)
+        work_free(work);
+}
+
 /* Settled works, due works, the worker's next ones. */
 static int
 tend(struct archive *archive, int wait_ms, struct mr_err *err)
@@ -214,7 +243,10 @@ tend(struct archive *archive, int wait_ms, struct mr_err *err)
     if (take_back(archive, wait_ms, err) != 0 || archive_start_again(archive, err) != 0)
         return err->code;
     archive_rotate(archive, false);
-    return archive_submit(archive, err);
+    if (archive_submit(archive, err) != 0)
+        return err->code;
+    look_at_store(archive);
+    return 0;
 }
 
 int

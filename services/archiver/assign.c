@@ -57,6 +57,9 @@ work_free(struct work *work)
     case WORK_START:
         start_free((struct start *)work);
         break;
+    case WORK_LOOK:
+        free(work);
+        break;
     case WORK_RAW:
         raw_object_free((struct raw_object *)work);
         break;

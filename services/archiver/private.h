@@ -24,6 +24,8 @@ enum {
     DRAIN_MS_MAX = 600000, /* of --drain-ms, which ends it earlier */
     SAY_AGAIN_MS = 10000,
     TROUBLE_MAX = 256,
+    LOOK_MS = 2000,      /* how often an idle archiver looks whether its store is there */
+    STORE_MS_MAX = 3000, /* without an answer of the store, then not ready */
 };
 
 /* One table that is written to. */
@@ -93,6 +95,7 @@ struct archive {
     bool over_budget;
     int64_t blocked_ms; /* since when some partition may not flow; 0: all may */
     int64_t survey_ms;
+    int64_t look_ms;           /* when the store is to be looked at */
     char trouble[TROUBLE_MAX]; /* the last failure of a work that is tried again; "": none is */
     struct mr_log_gate gate;
     struct flush flushes[MR_RPC_CALLS_MAX];

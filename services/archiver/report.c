@@ -244,6 +244,8 @@ archive_ready(const struct archive *archive, char *ret_why, size_t size)
         why = archive->trouble;
     for (size_t i = 0; i < archive->parts_count && why[0] == '\0'; i++)
         why = archive->parts[i].trouble;
+    if (why[0] == '\0' && mr_store_away(archive->keeper->store, STORE_MS_MAX, ret_why, size))
+        return false;
     (void)snprintf(ret_why, size, "%s", why);
     return why[0] == '\0';
 }

@@ -16,7 +16,8 @@
 #include "store/store.h"
 #include "table/table.h"
 
-enum work_type { WORK_START, WORK_RAW, WORK_TABLE };
+/* LOOK: is the store there? Its answer is in mr_store_away. */
+enum work_type { WORK_START, WORK_RAW, WORK_TABLE, WORK_LOOK };
 
 struct work {
     struct mr_job job; /* first */
