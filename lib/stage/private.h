@@ -22,6 +22,7 @@ struct slot {
     int64_t committed;           /* next of the last commit */
     int64_t next;                /* behind the last record handled, or an end-of-partition */
     struct mr_counts counts;     /* as committed */
+    int64_t heard;               /* the reader is behind it: seek there first; MR_NO_OFFSET: no */
     int64_t end;                 /* last known, for lag */
     int64_t fresh_ms;            /* what is not handled yet came later than this; UTC */
     int64_t settled_ms;          /* what is not committed yet came later than this; UTC */
@@ -48,6 +49,7 @@ struct mr_stage {
     bool joined;      /* an assignment has come, be it an empty one */
     bool is_open;     /* a transaction is open */
     bool is_broken;   /* it failed: abort and rewind before anything else */
+    bool is_fenced;   /* the writer was: by another process, or by the broker alone? */
     bool is_in_doubt; /* the last commit got no answer: it may have taken effect */
     size_t in_batch;  /* records since the last commit */
     size_t careful;   /* so many records still go one by one: one of them was too large */
@@ -73,6 +75,8 @@ int stage_survey(struct mr_stage *stage, struct mr_err *err);
 void stage_show(struct mr_stage *stage); /* what is known: lag grows with the clock */
 void stage_count(struct mr_stage *stage, struct slot *slot);
 void stage_failing(struct mr_stage *stage, const struct mr_err *why); /* NULL: not any more */
+/* Notes it, and says in err what may be done when it happens again and again. */
+int stage_commit_failed(struct mr_stage *stage, struct mr_err *err);
 /* The topic id in hex that the note names, or NULL. */
 const char *stage_note_topic(const char *note);
 

@@ -224,6 +224,24 @@ stage_failing(struct mr_stage *stage, const struct mr_err *why)
     (void)snprintf(stage->failing, sizeof(stage->failing), "%s", why->text);
 }
 
+/* What is said of one that fails again, and what may be done about it. */
+int
+stage_commit_failed(struct mr_stage *stage, struct mr_err *err)
+{
+    if (err->code == MR_E(STALE) || err->code == MR_E(TOO_LARGE))
+        return err->code; /* a rebalance, or a record that is buried */
+    stage_failing(stage, err);
+    int64_t age_ms = mr_now_ms() - stage->failing_ms;
+    if (stage->failing_count < 2)
+        return err->code;
+    return mr_fail_in(
+        err,
+        "%u commits of %s have failed in a row, for %lld s (its records stay and come "
+        "again; look at the broker's log and the in-sync replicas of "
+        "__transaction_state, __consumer_offsets and the outputs)",
+        stage->failing_count, stage->options.name, (long long)(age_ms / 1000));
+}
+
 static int64_t
 failing_age_ms(const struct mr_stage *stage)
 {

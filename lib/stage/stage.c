@@ -102,31 +102,13 @@ mr_stage_closep(struct mr_stage **stage)
 
 /* ---- commit and abort ---- */
 
-/* What is said of one that fails again, and what may be done about it. */
-static int
-commit_failed(struct mr_stage *stage, struct mr_err *err)
-{
-    if (err->code == MR_E(STALE) || err->code == MR_E(TOO_LARGE))
-        return err->code; /* a rebalance, or a record that is buried */
-    stage_failing(stage, err);
-    int64_t age_ms = mr_now_ms() - stage->failing_ms;
-    if (stage->failing_count < 2)
-        return err->code;
-    return mr_fail_in(
-        err,
-        "%u commits of %s have failed in a row, for %lld s (its records stay and come "
-        "again; look at the broker's log and the in-sync replicas of "
-        "__transaction_state, __consumer_offsets and the outputs)",
-        stage->failing_count, stage->options.name, (long long)(age_ms / 1000));
-}
-
 static int
 begin(struct mr_stage *stage, struct mr_err *err)
 {
     if (stage->is_open)
         return 0;
     if (mr_writer_begin(stage->writer, err) != 0)
-        return commit_failed(stage, err);
+        return stage_commit_failed(stage, err);
     stage->is_open = true;
     return 0;
 }
@@ -196,7 +178,7 @@ commit(struct mr_stage *stage, struct mr_err *err)
     stage->is_in_doubt = result != 0 && result != MR_E(ABORTED) && result != MR_E(STALE) &&
                          result != MR_E(TOO_LARGE);
     if (result != 0)
-        return commit_failed(stage, err);
+        return stage_commit_failed(stage, err);
     committed(stage);
     mr_observe_us(stage->commit_seconds, mr_now_us() - from_us);
     return 0;
@@ -260,23 +242,22 @@ recover(struct mr_stage *stage, struct mr_err *err)
             return err->code;
         }
     }
-    if (stage->is_in_doubt) {
-        int result = resolve_doubt(stage, err);
-        stage->is_broken = result <= 0;
-        if (result != 0)
-            return result < 0 ? result : 0;
-    }
-    forget_batch(stage);
+    int took_effect = stage->is_in_doubt ? resolve_doubt(stage, err) : 0;
+    if (took_effect < 0)
+        return took_effect;
+    if (took_effect == 0)
+        forget_batch(stage);
     for (size_t i = 0; i < stage->slots_count; i++) {
         struct slot *slot = &stage->slots[i];
         struct mr_err seek_err = { 0 };
-        if (slot->next != slot->committed &&
-            mr_reader_seek(stage->reader, (uint32_t)i, slot->committed, &seek_err) != 0 &&
+        int64_t to = slot->next != slot->committed ? slot->committed : slot->heard;
+        if (to != MR_NO_OFFSET && mr_reader_seek(stage->reader, (uint32_t)i, to, &seek_err) != 0 &&
             seek_err.code != MR_E(STALE)) {
             slot->next = MR_NO_OFFSET; /* it may have moved all the same */
             *err = seek_err;
             return err->code;
         }
+        slot->heard = MR_NO_OFFSET;
         slot->pub.counts = slot->counts;
         slot->next = slot->committed;
         slot->fresh_ms = slot->settled_ms;
@@ -476,7 +457,8 @@ open_writer(struct mr_stage *stage, struct mr_err *err)
 }
 
 /* Recovery may fail for long, and the group is heard all the same: partitions that are gone cannot
- * be rewound, and only poll says that they are. Records that come along are rewound too. */
+ * be rewound, and only poll says that they are. Records that come along are read again; positions
+ * stay, as a commit in doubt is judged by them. */
 static int
 listen(struct mr_stage *stage, struct mr_err *err)
 {
@@ -487,18 +469,34 @@ listen(struct mr_stage *stage, struct mr_err *err)
             *err = unheard;
         return err->code;
     }
-    if (batch.event == MR_BUS_RECORDS) {
-        (void)sort_out(stage, &batch);
-        return err->code;
+    for (size_t i = 0; i < batch.count; i++) {
+        struct slot *slot = &stage->slots[batch.records[i].slot];
+        if (slot->heard == MR_NO_OFFSET || batch.records[i].offset < slot->heard)
+            slot->heard = batch.records[i].offset;
     }
+    if (batch.event == MR_BUS_RECORDS)
+        return err->code;
     *err = (struct mr_err){ 0 };
     return react(stage, &batch, err);
+}
+
+/* The broker fences a writer also when it ended its transaction for its age, as after a stop of the
+ * process. The group tells whether another process has come under our name (LAW 9). */
+static int
+look_who_fenced(struct mr_stage *stage, struct mr_err *err)
+{
+    int taken = stage->is_fenced ? mr_reader_is_taken(stage->reader, ASK_MS_MAX, err) : 0;
+    if (taken > 0)
+        return mr_fail(err, MR_E(FENCED), MR_FATAL, "another process took over the name %s",
+                       stage->id);
+    stage->is_fenced = taken < 0;
+    return taken;
 }
 
 static int
 step(struct mr_stage *stage, int wait_ms, struct mr_err *err)
 {
-    if (open_writer(stage, err) != 0)
+    if (look_who_fenced(stage, err) != 0 || open_writer(stage, err) != 0)
         return err->code;
     if (stage->is_broken && recover(stage, err) != 0)
         return err->remedy == MR_FATAL ? err->code : listen(stage, err);
@@ -513,24 +511,18 @@ step(struct mr_stage *stage, int wait_ms, struct mr_err *err)
     return react(stage, &batch, err);
 }
 
-/* The broker fences a writer also when it ended its transaction for its age, as after a stop of the
- * process. The group tells whether another process has come under our name (LAW 9); if not, the
- * writer is made anew. The reader says by itself when its name was taken. */
+/* After this nothing but close may follow for the writer; who did it is asked before the next one
+ * is opened. */
 static void
-look_who_fenced(struct mr_stage *stage, struct mr_err *err)
+note_fence(struct mr_stage *stage, struct mr_err *err)
 {
-    struct mr_err unknown = { 0 };
     if (err->code != MR_E(FENCED) || stage->writer == NULL)
-        return;
-    int taken = mr_reader_is_taken(stage->reader, ASK_MS_MAX, &unknown);
-    if (taken > 0)
-        return;
-    err->remedy = MR_RETRY;
-    if (taken < 0)
         return;
     mr_writer_close(stage->writer);
     stage->writer = NULL;
     stage->is_open = false;
+    stage->is_fenced = true;
+    err->remedy = MR_RETRY;
 }
 
 int
@@ -539,7 +531,7 @@ mr_stage_step(struct mr_stage *stage, int wait_ms, struct mr_err *err)
     MR_ASSERT(err->code == 0);
     int result = step(stage, wait_ms, err);
     if (result < 0) {
-        look_who_fenced(stage, err);
+        note_fence(stage, err);
         stage->is_broken = true;
         (void)snprintf(stage->trouble, sizeof(stage->trouble), "%s", err->text);
         stage_show(stage);

@@ -273,6 +273,7 @@ stage_take_over(struct mr_stage *stage, const struct mr_batch *batch, struct mr_
     for (size_t i = 0; i < batch->parts_count; i++) {
         struct slot *slot = &stage->slots[i];
         slot->end = slot->pub.part.end;
+        slot->heard = MR_NO_OFFSET;
         slot->fresh_ms = slot->settled_ms = mr_wall_ms();
         slot->pub.part.start = batch->parts[i].start = fetch_from(stage, slot);
         stage_cells(stage, slot);
