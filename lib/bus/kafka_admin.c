@@ -261,13 +261,25 @@ await_leaders(struct kafka_bus *bus, const struct mr_topic_spec *spec, int64_t d
     return 0;
 }
 
+/* A broker answers before the controller gives it partitions, and is "fenced" until then. */
+static bool
+is_still_starting(const struct mr_err *err)
+{
+    return err->code == MR_E(INVALID) && strstr(err->text, "fenced") != NULL;
+}
+
 static int
 create(struct mr_bus *handle, const struct mr_topic_spec *spec, int timeout_ms, struct mr_err *err)
 {
     struct kafka_bus *bus = (struct kafka_bus *)handle;
     int64_t deadline_ms = mr_now_ms() + timeout_ms;
-    if (ask_create(bus, spec, timeout_ms, err) < 0)
-        return err->code;
+    struct mr_err why = { 0 };
+    while (ask_create(bus, spec, timeout_ms, &why) < 0) {
+        if (!is_still_starting(&why) || mr_now_ms() >= deadline_ms)
+            return mr_fail(err, why.code, why.remedy, "%s", why.text);
+        why = (struct mr_err){ 0 };
+        kafka_pause();
+    }
     return await_leaders(bus, spec, deadline_ms, timeout_ms, err);
 }
 

@@ -4,6 +4,6 @@ mr_test(driver kafka SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_kafka.c
     ${support}/bus_topics.c ${support}/bus_tools.c ${support}/broker.c LINK mr_bus TIMEOUT 300)
 
 # The same program on the second version.
-add_test(NAME driver39.kafka COMMAND test_driver_kafka)
-set_tests_properties(driver39.kafka PROPERTIES LABELS driver39 TIMEOUT 300
-    ENVIRONMENT "MILLRACE_SOURCE=${CMAKE_SOURCE_DIR};MILLRACE_BUILD=${CMAKE_BINARY_DIR};MILLRACE_KAFKA=3.9.2")
+add_test(NAME driver4.kafka COMMAND test_driver_kafka)
+set_tests_properties(driver4.kafka PROPERTIES LABELS driver4 TIMEOUT 300
+    ENVIRONMENT "MILLRACE_SOURCE=${CMAKE_SOURCE_DIR};MILLRACE_BUILD=${CMAKE_BINARY_DIR};MILLRACE_KAFKA=4.3.1")

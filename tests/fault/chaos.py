@@ -45,7 +45,7 @@ def arguments():
     add("--rate", type=float, default=150, help="events per second")
     add("--interval", type=float, default=1, help="seconds between strikes, on average")
     add("--round", type=float, default=60, help="seconds of strikes before each look at the law")
-    add("--kafka", default=Broker.version, metavar="VERSION", help="of the broker; see system.Broker")
+    add("--kafka", default=Broker.version, metavar="VERSION", help="of the broker, if another one than tools/kafka takes")
     add("--each", action="store_true", help="each sort once, in random order, instead of a time")
     add("--dir", type=Path, help="where all state goes (default: build/fault/SEED)")
     add("--json", type=Path, metavar="FILE", help="the figures also as JSON")
@@ -213,6 +213,14 @@ class Chaos:
             sort.remove(self.system)
 
 
+def without_seed(words):
+    kept = [word for word in words if not word.startswith("--seed=")]
+    if "--seed" in kept:
+        at = kept.index("--seed")
+        del kept[at:at + 2]
+    return kept
+
+
 def interrupt(number, _):
     raise KeyboardInterrupt(signal.Signals(number).name)
 
@@ -246,8 +254,8 @@ def main():
     else:
         print(f"all of it is in {chaos.folder}")
     if not held:
-        words = [word for word in sys.argv[1:] if not word.startswith("--seed")]
-        print(f"the same again: tests/fault/run --seed {options.seed} {' '.join(words)}")
+        words = " ".join(without_seed(sys.argv[1:]))
+        print(f"the same again: tests/fault/run --seed {options.seed} {words}")
     return 0 if held else 1
 
 

@@ -97,13 +97,9 @@ class Instance:
 
 
 class Broker:
-    """A real Kafka of one node.
+    """A real Kafka of one node."""
 
-    Of 3.9.2, since 4.3.1 leaves out transaction markers of partitions that have no leader at that
-    moment (KAFKA-20734), as all have for a moment when a killed broker comes back: what was aborted
-    is then committed by the next transaction of the same producer, and the other way round."""
-
-    version = "3.9.2"
+    version = ""  # the default of tools/kafka, see docs/adr/0011
 
     def __init__(self, folder, props=None):
         self.folder, self.props = folder, props
@@ -116,8 +112,11 @@ class Broker:
         return done.stdout.strip()
 
     def start(self):
-        props = ("--props", self.props) if self.props else ()
-        self.address = self.tool("start", "--version", self.version, *props)
+        self.address = self.tool("start", *self.options())
+
+    def options(self):
+        version = ("--version", self.version) if self.version else ()
+        return (*version, *(("--props", self.props) if self.props else ()))
 
     def kill(self):
         self.tool("kill")

@@ -23,7 +23,7 @@ class Cluster(systems.Broker):
     """tools/kafka start --nodes 3: all of it, or one node."""
 
     def start(self):
-        self.address = self.tool("start", "--version", self.version, "--nodes", NODES)
+        self.address = self.tool("start", *self.options(), "--nodes", NODES)
 
     def node(self, number):
         return One(self.folder / str(number))
