@@ -6,7 +6,7 @@ function(mr_conformance name timeout)
         COMMAND ${MILLRACE_DEPS}/venv/bin/python -B -m pytest -p no:cacheprovider -v --tb=short
                 --durations=5 ${files})
     set_tests_properties(conformance.${name} PROPERTIES
-        LABELS conformance TIMEOUT ${timeout} RESOURCE_LOCK e2e ENVIRONMENT
+        LABELS conformance TIMEOUT ${timeout} RESOURCE_LOCK e2e COST 10 ENVIRONMENT
         "MILLRACE_SOURCE=${CMAKE_SOURCE_DIR};MILLRACE_BUILD=${CMAKE_BINARY_DIR};MILLRACE_DEPS=${MILLRACE_DEPS}")
 endfunction()
 mr_conformance(clients 300 test_curl.py test_scripts.py test_events.py test_rest.py

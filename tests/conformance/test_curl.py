@@ -196,8 +196,8 @@ def test_console_consumer_reads_what_was_posted(broker, gateway, tenant):
               "org.apache.kafka.tools.consumer.ConsoleConsumer",
               "--bootstrap-server", broker.address, "--topic", f"{tenant}.pin", "--partition", "0",
               "--offset", "earliest", "--max-messages", "2", "--timeout-ms", "20000",
-              "--formatter-property", "print.key=true",
-              "--formatter-property", "print.headers=true")
+              "--property", "print.key=true",
+              "--property", "print.headers=true")
     lines = out.split(b"\n")
     keys = [line.rpartition(b"\t")[0].rpartition(b"\t")[2] for line in lines if b"\t" in line]
     values = [line.rpartition(b"\t")[2] for line in lines if b"\t" in line]

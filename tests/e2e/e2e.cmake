@@ -5,7 +5,7 @@ function(mr_e2e name timeout)
     add_test(NAME e2e.${name} WORKING_DIRECTORY ${CMAKE_BINARY_DIR}
         COMMAND ${e2e_python} -B -m pytest -p no:cacheprovider -v --tb=short
                 ${CMAKE_SOURCE_DIR}/tests/e2e/test_${name}.py)
-    set_tests_properties(e2e.${name} PROPERTIES LABELS e2e TIMEOUT ${timeout} RESOURCE_LOCK e2e
+    set_tests_properties(e2e.${name} PROPERTIES LABELS e2e TIMEOUT ${timeout} RESOURCE_LOCK e2e COST 10
         ENVIRONMENT "MILLRACE_SOURCE=${CMAKE_SOURCE_DIR};MILLRACE_BUILD=${CMAKE_BINARY_DIR}")
 endfunction()
 mr_e2e(answers 300)

@@ -5,5 +5,5 @@ string(REPLACE ";" "," fault_dose "${fault_dose}")
 add_test(NAME fault.dose WORKING_DIRECTORY ${CMAKE_BINARY_DIR}
     COMMAND ${CMAKE_SOURCE_DIR}/tests/fault/run --each --seed 1 --rate 60 --round 300
             --dir ${CMAKE_BINARY_DIR}/fault/dose --only ${fault_dose})
-set_tests_properties(fault.dose PROPERTIES LABELS fault TIMEOUT 400 RESOURCE_LOCK e2e
+set_tests_properties(fault.dose PROPERTIES LABELS fault TIMEOUT 400 RESOURCE_LOCK e2e COST 10
     ENVIRONMENT "MILLRACE_BUILD=${CMAKE_BINARY_DIR};MILLRACE_DEPS=${MILLRACE_DEPS}")

@@ -8,6 +8,6 @@ foreach(name clock store)
     add_test(NAME fault.${name} WORKING_DIRECTORY ${CMAKE_BINARY_DIR}
         COMMAND ${MILLRACE_DEPS}/venv/bin/python -B -m pytest -p no:cacheprovider -v --tb=short
                 ${CMAKE_SOURCE_DIR}/tests/fault/test_${name}.py)
-    set_tests_properties(fault.${name} PROPERTIES LABELS fault TIMEOUT 240 RESOURCE_LOCK e2e
+    set_tests_properties(fault.${name} PROPERTIES LABELS fault TIMEOUT 240 RESOURCE_LOCK e2e COST 10
         ENVIRONMENT "MILLRACE_SOURCE=${CMAKE_SOURCE_DIR};MILLRACE_BUILD=${CMAKE_BINARY_DIR}")
 endforeach()
