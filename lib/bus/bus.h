@@ -20,8 +20,8 @@
  * after the assignment has moved on fails with STALE (LAW 7).
  *
  * Threads: a handle belongs to one thread; handles of one bus may live in different threads. The
- * bus outlives its readers and writers. The delivered callback runs inside mr_writer_poll,
- * mr_writer_flush and mr_writer_commit, on the caller's thread.
+ * bus outlives its readers and writers. The delivered callback runs inside calls of its writer, on
+ * the caller's thread.
  */
 #ifndef MR_BUS_H
 #define MR_BUS_H

@@ -18,6 +18,7 @@ enum {
     TRANSACTION_MS = 10000,
     LINGER_MS = 2,
     PURGE_MS_MAX = 5000,
+    PURGE_STEP_MS = 10,
 };
 
 /* ---- the producer ---- */
@@ -49,12 +50,13 @@ give_up(struct kafka_writer *writer, rd_kafka_error_t *error, const char *what, 
     (void)kafka_fail_with(err, &writer->client, error, what);
     if (!must_abort || err->code == MR_E(STALE) || err->remedy == MR_FATAL)
         return err->code;
-    /* A record that is too large will be so again: the caller has to know. */
-    err->code = writer->failed.code == MR_E(TOO_LARGE) ? MR_E(TOO_LARGE) : MR_E(ABORTED);
+    kafka_writer_hear(writer, KAFKA_REPORT_MS_MAX);
+    err->code = MR_E(ABORTED);
     err->remedy = MR_RETRY;
-    if (writer->failed.code < 0)
-        (void)snprintf(err->text, sizeof(err->text), "%s", writer->failed.text);
-    return err->code;
+    if (writer->failed.code == 0)
+        return err->code;
+    *err = (struct mr_err){ 0 };
+    return kafka_writer_failure(writer, err);
 }
 
 static int
@@ -114,7 +116,7 @@ kafka_producer_close(struct kafka_writer *writer)
     int64_t deadline_ms = mr_now_ms() + PURGE_MS_MAX;
     (void)rd_kafka_purge(rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     while (writer->queued_bytes > 0 && mr_now_ms() < deadline_ms)
-        (void)rd_kafka_poll(rk, 10);
+        (void)rd_kafka_poll(rk, PURGE_STEP_MS);
     MR_ASSERT(writer->queued_bytes == 0);
     for (size_t i = 0; i < writer->topics_count; i++) {
         if (writer->topics[i]->handle != NULL)
@@ -124,6 +126,20 @@ kafka_producer_close(struct kafka_writer *writer)
     rd_kafka_destroy(rk);
     writer->client.rk = NULL;
     writer->in_txn = false;
+}
+
+/* Records in flight behind one that was refused are refused too and return to the queue, where
+ * librdkafka's abort would wait for their timeout, which is the transaction's. What is in flight is
+ * awaited: it must not land after the abort. */
+static void
+drop_queue(struct kafka_writer *writer, int timeout_ms)
+{
+    rd_kafka_t *rk = writer->client.rk;
+    int64_t deadline_ms = mr_now_ms() + timeout_ms;
+    while (rd_kafka_outq_len(rk) > 0 && mr_now_ms() < deadline_ms) {
+        (void)rd_kafka_purge(rk, RD_KAFKA_PURGE_F_QUEUE);
+        (void)rd_kafka_poll(rk, PURGE_STEP_MS);
+    }
 }
 
 /* ---- transactions ---- */
@@ -174,6 +190,9 @@ kafka_txn_commit(struct mr_writer *handle, struct mr_reader *reader,
     MR_ASSERT(writer->in_txn);
     if (count > 0 && send_positions(writer, reader, positions, count, timeout_ms, err) < 0)
         return err->code;
+    kafka_writer_hear(writer, (int)mr_left_ms(deadline_ms, timeout_ms));
+    if (writer->failed.code < 0)
+        return kafka_writer_failure(writer, err);
     int left_ms = (int)mr_left_ms(deadline_ms, timeout_ms);
     rd_kafka_error_t *error =
         rd_kafka_commit_transaction(writer->client.rk, left_ms > 0 ? left_ms : 1);
@@ -189,8 +208,12 @@ kafka_txn_abort(struct mr_writer *handle, int timeout_ms, struct mr_err *err)
     struct kafka_writer *writer = (struct kafka_writer *)handle;
     MR_ASSERT(writer->transactional_id != NULL);
     rd_kafka_error_t *error = NULL;
-    if (writer->client.rk != NULL && writer->in_txn && !writer->is_unsure)
-        error = rd_kafka_abort_transaction(writer->client.rk, timeout_ms);
+    int64_t deadline_ms = mr_now_ms() + timeout_ms;
+    if (writer->client.rk != NULL && writer->in_txn && !writer->is_unsure) {
+        drop_queue(writer, timeout_ms);
+        int left_ms = (int)mr_left_ms(deadline_ms, timeout_ms);
+        error = rd_kafka_abort_transaction(writer->client.rk, left_ms > 0 ? left_ms : 1);
+    }
     if (error != NULL) {
         struct mr_err settled_by_the_next = { 0 };
         (void)give_up(writer, error, "abort", &settled_by_the_next);

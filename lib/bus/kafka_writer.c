@@ -15,7 +15,7 @@
 #include "bus/kafka_writer_state.h"
 #include "clock/clock.h"
 
-enum { REFRESH_MS = 2000, CLOSE_MS_MAX = 2000, MEET_MS_MAX = 500 };
+enum { REFRESH_MS = 2000, CLOSE_MS_MAX = 2000, MEET_MS_MAX = 500, HEAR_STEP_MS = 100 };
 
 /* ---- topics ---- */
 
@@ -127,13 +127,13 @@ refuse(struct kafka_writer *writer, const struct mr_message *message, rd_kafka_r
 {
     if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL)
         return mr_fail(err, MR_E(FULL), MR_RETRY, "too many records wait to be acknowledged");
-    bool is_size = writer->failed.code == MR_E(TOO_LARGE);
-    if (code == RD_KAFKA_RESP_ERR__STATE && writer->failed.code < 0)
-        return mr_fail(err, is_size ? MR_E(TOO_LARGE) : MR_E(ABORTED), MR_RETRY, "%s",
-                       writer->failed.text);
-    if (code == RD_KAFKA_RESP_ERR__STATE)
+    if (code == RD_KAFKA_RESP_ERR__STATE) {
+        kafka_writer_hear(writer, KAFKA_REPORT_MS_MAX);
+        if (writer->failed.code < 0)
+            return kafka_writer_failure(writer, err);
         return mr_fail(err, MR_E(ABORTED), MR_RETRY, "topic %s: the transaction has failed",
                        message->topic);
+    }
     return kafka_fail(err, &writer->client, code, "topic %s", message->topic);
 }
 
@@ -192,7 +192,8 @@ fail_report(struct kafka_writer *writer, const rd_kafka_message_t *message, stru
                      "topic %s partition %d refused a record of %zu bytes (%s)",
                      rd_kafka_topic_name(message->rkt), (int)message->partition, message->len,
                      rd_kafka_err2str(message->err));
-    (void)mr_fail(&writer->failed, ret->code, ret->remedy, "%s", ret->text);
+    if (ret->code != MR_E(ABORTED)) /* purged, because of another */
+        (void)mr_fail(&writer->failed, ret->code, ret->remedy, "%s", ret->text);
 }
 
 static void
@@ -208,6 +209,29 @@ on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
     if (writer->options.delivered != NULL)
         writer->options.delivered(writer->options.self, message->_private, message->partition,
                                   message->offset, err.code < 0 ? &err : NULL);
+}
+
+/* librdkafka fails a transaction before the report that says why can be read, and its own flush
+ * waits for the records behind a refused one until they time out. */
+void
+kafka_writer_hear(struct kafka_writer *writer, int wait_ms)
+{
+    int64_t deadline_ms = mr_now_ms() + wait_ms;
+    while (writer->failed.code == 0 && rd_kafka_outq_len(writer->client.rk) > 0) {
+        int64_t left_ms = mr_left_ms(deadline_ms, HEAR_STEP_MS);
+        if (left_ms == 0)
+            return;
+        (void)rd_kafka_poll(writer->client.rk, (int)left_ms);
+    }
+}
+
+/* A record that is too large will be so again: the caller has to know. */
+int
+kafka_writer_failure(const struct kafka_writer *writer, struct mr_err *err)
+{
+    MR_ASSERT(writer->failed.code < 0);
+    int code = writer->failed.code == MR_E(TOO_LARGE) ? MR_E(TOO_LARGE) : MR_E(ABORTED);
+    return mr_fail(err, code, MR_RETRY, "%s", writer->failed.text);
 }
 
 void

@@ -7,6 +7,9 @@
 
 #include "bus/kafka_state.h"
 
+/* From the failure of a transaction to the report that says why. */
+enum { KAFKA_REPORT_MS_MAX = 1000 };
+
 struct topic {
     char *name;
     rd_kafka_topic_t *handle; /* of the present producer; NULL: none yet */
@@ -27,7 +30,7 @@ struct kafka_writer {
 
     int64_t queued_bytes;
     int served;           /* reports of the poll that runs */
-    struct mr_err failed; /* first undelivered message since the last flush or begin */
+    struct mr_err failed; /* why the first message since the last flush or begin was not stored */
 
     bool in_txn;
     bool is_unsure; /* a transaction call failed or timed out: do not ask this producer again */
@@ -39,6 +42,10 @@ struct topic *kafka_writer_topic(struct kafka_writer *writer, const char *name);
 void kafka_writer_conf(rd_kafka_conf_t *conf);
 void kafka_writer_wake(struct kafka_writer *writer); /* the eventfd on the producer's queue */
 void kafka_writer_meet(struct kafka_writer *writer, rd_kafka_topic_t *topic);
+/* Serves reports until one failed, all are there, or for wait_ms. */
+void kafka_writer_hear(struct kafka_writer *writer, int wait_ms);
+/* The transaction fails for what failed says. */
+int kafka_writer_failure(const struct kafka_writer *writer, struct mr_err *err);
 
 /* kafka_txn.c */
 int kafka_producer_open(struct kafka_writer *writer, struct mr_err *err);

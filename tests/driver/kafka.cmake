@@ -1,7 +1,8 @@
 set(support ${CMAKE_SOURCE_DIR}/tests/support)
 mr_test(driver kafka SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_kafka.c
-    ${CMAKE_CURRENT_LIST_DIR}/kafka_away.c ${support}/bus_reading.c ${support}/bus_writing.c
-    ${support}/bus_topics.c ${support}/bus_tools.c ${support}/broker.c LINK mr_bus TIMEOUT 300)
+    ${CMAKE_CURRENT_LIST_DIR}/kafka_away.c ${CMAKE_CURRENT_LIST_DIR}/kafka_large.c
+    ${support}/bus_reading.c ${support}/bus_writing.c ${support}/bus_topics.c ${support}/bus_tools.c
+    ${support}/broker.c LINK mr_bus TIMEOUT 300)
 
 # The same program on the second version.
 add_test(NAME driver4.kafka COMMAND test_driver_kafka)

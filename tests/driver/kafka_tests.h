@@ -17,4 +17,8 @@ int play_role(char *const *arguments);
 extern const struct CMUnitTest kafka_away[];
 extern const size_t kafka_away_count;
 
+/* kafka_large.c: records larger than their topic takes, in transactions. */
+extern const struct CMUnitTest kafka_large[];
+extern const size_t kafka_large_count;
+
 #endif

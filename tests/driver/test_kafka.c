@@ -309,6 +309,8 @@ main(int argc, char **argv)
                                       close_bus);
     failed += _cmocka_run_group_tests("writing to Kafka", bus_writing, bus_writing_count, open_bus,
                                       close_bus);
+    failed += _cmocka_run_group_tests("too large for Kafka", kafka_large, kafka_large_count,
+                                      open_bus, close_bus);
     failed += _cmocka_run_group_tests("away from Kafka", kafka_away, kafka_away_count, open_bus,
                                       close_bus);
     return failed + cmocka_run_group_tests_name("Kafka itself", tests, open_bus, close_bus);
