@@ -528,6 +528,12 @@ admit_hold(struct admit *admit, size_t bytes)
     return true;
 }
 
+size_t
+admit_held_bytes(const struct admit *admit)
+{
+    return admit->held;
+}
+
 void
 admit_give_back(struct admit *admit, size_t bytes)
 {

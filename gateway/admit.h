@@ -104,6 +104,7 @@ size_t admit_in_flight_bytes(const struct admit *admit);
  * flight. What was taken is given back. */
 bool admit_hold(struct admit *admit, size_t bytes);
 void admit_give_back(struct admit *admit, size_t bytes);
+size_t admit_held_bytes(const struct admit *admit);
 size_t admit_receipts(const struct admit *admit); /* kept */
 struct topics *admit_topics(struct admit *admit);
 struct replies *admit_replies(struct admit *admit);

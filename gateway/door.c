@@ -221,11 +221,11 @@ door_status(const struct door *door, struct mr_buf *ret_json)
 {
     mr_buf_printf(ret_json,
                   "{\"connections\":%zu,\"requests_waiting\":%zu,\"in_flight_bytes\":%zu,"
-                  "\"receipts\":%zu,\"consumers\":%zu,"
+                  "\"streamed_bytes\":%zu,\"receipts\":%zu,\"consumers\":%zu,"
                   "\"topics_less_durable_than_planned\":%zu,\"policy\":",
                   mr_http_open_connections(door->http), admit_waiting(door->gateway.admit),
-                  admit_in_flight_bytes(door->gateway.admit), admit_receipts(door->gateway.admit),
-                  consumers_count(door->gateway.consumers),
+                  admit_in_flight_bytes(door->gateway.admit), admit_held_bytes(door->gateway.admit),
+                  admit_receipts(door->gateway.admit), consumers_count(door->gateway.consumers),
                   topics_weak(admit_topics(door->gateway.admit)));
     guard_status(door->gateway.guard, ret_json);
     mr_buf_text(ret_json, "}");
