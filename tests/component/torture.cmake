@@ -7,5 +7,6 @@ mr_test(component torture_archiver SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_tortur
     ${CMAKE_SOURCE_DIR}/tests/support/faulty_store.c
     LINK mr_archive mr_wire mr_clock PkgConfig::JANSSON TIMEOUT 300)
 target_link_options(test_component_torture_archiver PRIVATE -Wl,--wrap=mr_store_put_new
-    -Wl,--wrap=mr_store_file)
+    -Wl,--wrap=mr_store_file -Wl,--wrap=mr_sql_open -Wl,--wrap=mr_sql_close -Wl,--wrap=fsync
+    -Wl,--wrap=nanosleep)
 add_dependencies(test_component_torture_archiver kinds)
