@@ -103,7 +103,8 @@ int mr_stage_emit(struct mr_stage *stage, const char *topic, int32_t partition, 
                   struct mr_slice header, struct mr_slice value, struct mr_err *err);
 
 /* Emits the dead letter of one record to T.dead, same partition as the input, and counts it. All
- * but verdict and original may be NULL; a long original is cut only when is_cut (LAW 14). */
+ * but verdict and original may be NULL; an original above 4 MiB is cut, above 64 KiB with is_cut
+ * (LAW 14). */
 struct mr_dead {
     const struct Millrace__V1__Provenance *provenance;
     const struct Millrace__V1__Origin *origin;

@@ -6,7 +6,7 @@
 #include "clock/clock.h"
 #include "test.h"
 
-enum { PATIENCE_MS = 10000, ASK_MS = 1000 };
+enum { PATIENCE_MS = 10000, ASK_MS = 1000, RAW_BYTES_MAX = 1 << 20 };
 
 int
 mill_open(void **state)
@@ -57,7 +57,7 @@ mill_topics(struct mill *mill, int64_t record_max)
     const struct mr_topic_spec specs[] = {
         { MILL_DEAD, MILL_PARTS, 1, record_max > 0 ? settings : NULL },
         { MILL_VALID, MILL_PARTS, 1, record_max > 0 ? settings : NULL },
-        { MILL_RAW, MILL_PARTS, 1, NULL },
+        { MILL_RAW, MILL_PARTS, 1, record_max > RAW_BYTES_MAX ? settings : NULL },
     };
     assert_int_equal(mr_bus_create(mill->bus, specs, MR_COUNT(specs), ASK_MS, &err), 0);
 }

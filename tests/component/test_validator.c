@@ -456,6 +456,37 @@ a_large_record_that_waited_for_its_batch_is_buried_whole(void **state)
 }
 
 static void
+check_original(struct mill *mill, int64_t count, size_t length, size_t kept)
+{
+    uint8_t sha256[32];
+    MR_CLEANUP(mr_freep) char *text = mr_alloc(length);
+    memset(text, 'x', length);
+    mill_post_raw(mill, mr_slice(text, length), mr_slice(NULL, 0));
+    mill_run(mill, count);
+    Millrace__V1__DeadLetter *letter = mill_letter(mill);
+    (void)EVP_Digest(text, length, sha256, NULL, EVP_sha256(), NULL);
+    assert_int_equal(letter->code, MILLRACE__V1__DEAD_CODE__NOT_JSON);
+    assert_int_equal(letter->original_bytes, length);
+    assert_int_equal(letter->original.len, kept);
+    assert_memory_equal(letter->original.data, text, kept);
+    assert_int_equal(letter->original_sha256.len, kept < length ? sizeof(sha256) : 0);
+    if (kept < length)
+        assert_memory_equal(letter->original_sha256.data, sha256, sizeof(sha256));
+    millrace__v1__dead_letter__free_unpacked(letter, NULL);
+}
+
+static void
+an_original_above_4_MiB_is_cut_though_its_letter_would_fit(void **state)
+{
+    enum { WHOLE = 4 << 20, CUT = 64 << 10, TOPIC_MAX = 16 << 20 };
+    struct mill *mill = *state;
+    mill_topics(mill, TOPIC_MAX);
+    mill_start(mill);
+    check_original(mill, 1, WHOLE, WHOLE);
+    check_original(mill, 2, WHOLE + 1, CUT);
+}
+
+static void
 equal_keys_meet_in_one_partition(void **state)
 {
     struct mill *mill = *state;
@@ -508,6 +539,8 @@ main(void)
         cmocka_unit_test_setup_teardown(an_output_too_large_is_buried_and_its_neighbours_live,
                                         mill_open, mill_close),
         cmocka_unit_test_setup_teardown(a_large_record_that_waited_for_its_batch_is_buried_whole,
+                                        mill_open, mill_close),
+        cmocka_unit_test_setup_teardown(an_original_above_4_MiB_is_cut_though_its_letter_would_fit,
                                         mill_open, mill_close),
         cmocka_unit_test_setup_teardown(dead_letters_are_counted_by_code_once, mill_open,
                                         mill_close),

@@ -1,10 +1,10 @@
--- Prices become cents; a label is written as often as there are copies.
+-- Prices become cents; a city is written as often as there are copies.
 SELECT
     id,
     city,
     weight,
     sent_at,
     CAST(CAST(price AS DECIMAL(18, 2)) * 100 AS BIGINT) AS cents,
-    repeat(label, copies) AS note,
+    repeat(city, copies) AS note,
     CASE WHEN ratio > 0 THEN [ratio, sqrt(ratio)] WHEN ratio < 0 THEN [ratio, NULL] END AS pair
 FROM parcel
