@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-enum { TEXT_MAX = 1 << 20, BOUND_BYTES_MAX = 64, BOUND_DIGITS = 17 };
+enum { TEXT_MAX = 1 << 20, BOUND_BYTES_MAX = 64, BOUND_DIGITS = 17, GROUP_ROWS = 20480 };
 
 /* Columns of the footer query. */
 enum { PATH, VALUES, NULLS, MIN, MAX, MIN_US, MAX_US };
@@ -173,46 +173,66 @@ summarise(const struct mr_columns *footer, const struct mr_field *field,
     ret->has_bounds = bounds.known && !bounds.lost && put_bounds(&bounds, field->type, ret);
 }
 
-static int
-copy_to(struct mr_sql *sql, const char *select, const struct mr_schema *schema, const char *path,
-        int64_t *ret_rows, struct mr_err *err)
+static void
+put_copy(struct mr_buf *to, const char *select, const struct mr_schema *schema, const char *path,
+         int rows)
 {
-    MR_CLEANUP(mr_buf_fini) struct mr_buf text;
-    mr_buf_init(&text, TEXT_MAX);
-    mr_buf_text(&text, "COPY (SELECT ");
+    mr_buf_text(to, "COPY (SELECT ");
     for (size_t c = 0; c < schema->count; c++) {
         const struct mr_field *field = &schema->fields[c];
         /* Epoch and back is the cast in UTC without the calendar, which costs ten times more. */
         bool is_time = field->type == MR_TYPE_TIMESTAMP && !field->is_list;
-        mr_buf_text(&text, c > 0 ? ", " : "");
-        mr_buf_text(&text, is_time ? "make_timestamptz(epoch_us(" : "CAST(");
-        mr_sql_identifier(&text, field->name);
+        mr_buf_text(to, c > 0 ? ", " : "");
+        mr_buf_text(to, is_time ? "make_timestamptz(epoch_us(" : "CAST(");
+        mr_sql_identifier(to, field->name);
         if (is_time)
-            mr_buf_text(&text, "))");
+            mr_buf_text(to, "))");
         else
-            mr_buf_printf(&text, " AS %s%s)",
+            mr_buf_printf(to, " AS %s%s)",
                           field->type == MR_TYPE_TIMESTAMP ? "TIMESTAMPTZ"
                                                            : mr_type_duckdb(field->type),
                           field->is_list ? "[]" : "");
-        mr_buf_text(&text, " AS ");
-        mr_sql_identifier(&text, field->name);
+        mr_buf_text(to, " AS ");
+        mr_sql_identifier(to, field->name);
     }
-    mr_buf_printf(&text, " FROM (%s\n)) TO ", select);
-    mr_sql_literal(&text, path);
-    mr_buf_text(&text, " (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, "
-                       "ROW_GROUP_SIZE 20480)");
-    if (text.failed)
-        return mr_fail(err, MR_E(TOO_LARGE), MR_FATAL, "a SELECT of %zu bytes", strlen(select));
+    mr_buf_printf(to, " FROM (%s\n)) TO ", select);
+    mr_sql_literal(to, path);
+    mr_buf_printf(to, " (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE %d)",
+                  rows);
+}
 
+static int
+copy_to(struct mr_sql *sql, const struct mr_buf *text, int64_t *ret_rows, struct mr_err *err)
+{
     duckdb_result result;
     int code = 0;
     MR_ASSERT(!sql->result_open);
-    if (duckdb_query(sql->connection, text.data, &result) != DuckDBSuccess)
+    if (duckdb_query(sql->connection, text->data, &result) != DuckDBSuccess)
         code = mr_sql_fail(duckdb_result_error(&result), duckdb_result_error_type(&result), err);
     else
         *ret_rows = (int64_t)duckdb_rows_changed(&result);
     duckdb_destroy_result(&result);
     return code;
+}
+
+/* A row group is gathered in memory before it is written. Of wide rows that may be more than there
+ * is: then each chunk becomes one. */
+static int
+copy_within(struct mr_sql *sql, const char *select, const struct mr_schema *schema,
+            const char *path, int64_t *ret_rows, struct mr_err *err)
+{
+    MR_CLEANUP(mr_buf_fini) struct mr_buf text;
+    struct mr_err why = { 0 };
+    mr_buf_init(&text, TEXT_MAX);
+    put_copy(&text, select, schema, path, GROUP_ROWS);
+    if (text.failed)
+        return mr_fail(err, MR_E(TOO_LARGE), MR_FATAL, "a SELECT of %zu bytes", strlen(select));
+    int code = copy_to(sql, &text, ret_rows, &why);
+    if (code != MR_E(TOO_LARGE))
+        return code == 0 ? 0 : mr_fail(err, code, why.remedy, "%s", why.text);
+    mr_buf_reset(&text);
+    put_copy(&text, select, schema, path, 1);
+    return copy_to(sql, &text, ret_rows, err);
 }
 
 /* One row a row group and column of the written file. */
@@ -240,7 +260,7 @@ mr_sql_write_parquet(struct mr_sql *sql, const char *select, const struct mr_sch
     struct stat file;
     MR_CLEANUP(mr_columns_freep) struct mr_columns *footer = NULL;
 
-    int code = copy_to(sql, select, schema, path, &stats.rows, err);
+    int code = copy_within(sql, select, schema, path, &stats.rows, err);
     if (code == 0)
         code = read_footer(sql, path, &footer, err);
     if (code != 0)

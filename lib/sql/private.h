@@ -14,9 +14,10 @@ struct mr_sql {
     duckdb_connection connection;
     struct relation *relations;
     unsigned relations_made; /* each gets a table function of its own name */
-    bool zero_copy;          /* text may be pointed at: the engine's layout is the known one */
-    bool result_open;        /* the engine holds one stream a connection */
-    json_t *functions;       /* name -> kinds of function, read at the first check */
+    int64_t memory_max;
+    bool zero_copy;    /* text may be pointed at: the engine's layout is the known one */
+    bool result_open;  /* the engine holds one stream a connection */
+    json_t *functions; /* name -> kinds of function, read at the first check */
     struct mr_statement *parse, *respell, *macro; /* made at first use */
 };
 

@@ -10,7 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { INLINED_MAX = 12, PREFIX = 4 };
+enum {
+    INLINED_MAX = 12,
+    PREFIX = 4,
+    CHUNK_SHARE = 16, /* of the engine's memory, for the text of one chunk */
+};
 
 struct relation {
     struct relation *next;
@@ -18,6 +22,7 @@ struct relation {
     struct mr_schema schema;
     const struct mr_columns *const *batches; /* a copy of the caller's list */
     size_t count;
+    size_t text_max; /* in a chunk of more than one row */
     bool zero_copy;
 };
 
@@ -195,6 +200,38 @@ init_scan(duckdb_init_info info)
     duckdb_init_set_init_data(info, scan, free);
 }
 
+/* Of rows [from, to), which are some. */
+static size_t
+text_bytes(const struct mr_column *column, size_t from, size_t to)
+{
+    size_t first, end, ignored;
+    if (column->child != NULL) {
+        mr_column_list(column, from, &first, &ignored);
+        mr_column_list(column, to - 1, &ignored, &end);
+        return end > first ? text_bytes(column->child, first, end) : 0;
+    }
+    if (column->field.type != MR_TYPE_STRING && column->field.type != MR_TYPE_BINARY)
+        return 0;
+    const uint32_t *ends = column->values;
+    return ends[to - 1] - (from > 0 ? ends[from - 1] : 0);
+}
+
+/* How many of the next rows fit: who gathers chunks of wide rows would have all of them at once. */
+static size_t
+fitting(const struct relation *relation, const struct scan *scan, size_t count)
+{
+    const struct mr_columns *batch = relation->batches[scan->batch];
+    for (;; count = (count + 1) / 2) {
+        size_t bytes = 0;
+        for (idx_t i = 0; i < scan->columns_count; i++)
+            if (scan->columns[i] < relation->schema.count)
+                bytes +=
+                    text_bytes(&batch->columns[scan->columns[i]], scan->row, scan->row + count);
+        if (bytes <= relation->text_max || count == 1)
+            return count;
+    }
+}
+
 static void
 next_chunk(duckdb_function_info info, duckdb_data_chunk chunk)
 {
@@ -205,7 +242,10 @@ next_chunk(duckdb_function_info info, duckdb_data_chunk chunk)
     while (filled < most && scan->batch < relation->count) {
         const struct mr_columns *batch = relation->batches[scan->batch];
         size_t left = batch->rows - scan->row;
-        size_t count = left < most - filled ? left : most - filled;
+        size_t wanted = left < most - filled ? left : most - filled;
+        size_t count = wanted > 0 ? fitting(relation, scan, wanted) : 0;
+        if (count < wanted)
+            most = filled + count; /* the chunk ends here */
         for (idx_t i = 0; i < scan->columns_count; i++) {
             /* A query that only counts rows asks for a column that is none of ours. */
             if (scan->columns[i] >= relation->schema.count)
@@ -293,6 +333,7 @@ mr_sql_relation(struct mr_sql *sql, const char *name, const struct mr_schema *sc
     struct relation *relation = mr_alloc(sizeof(*relation));
     relation->name = mr_strdup(name);
     relation->zero_copy = sql->zero_copy;
+    relation->text_max = (size_t)(sql->memory_max / CHUNK_SHARE);
     mr_schema_copy(schema, &relation->schema);
     relation->next = sql->relations;
     sql->relations = relation;

@@ -80,12 +80,12 @@ mr_sql_identifier(struct mr_buf *buf, const char *name)
 }
 
 static int
-configure(duckdb_config config, const struct mr_sql_options *options, struct mr_err *err)
+configure(duckdb_config config, const struct mr_sql_options *options, int64_t memory_max,
+          struct mr_err *err)
 {
     char threads[16], memory[32];
     (void)snprintf(threads, sizeof(threads), "%d", options->threads > 0 ? options->threads : 1);
-    (void)snprintf(memory, sizeof(memory), "%lldB",
-                   (long long)(options->memory_max > 0 ? options->memory_max : memory_default));
+    (void)snprintf(memory, sizeof(memory), "%lldB", (long long)memory_max);
     const char *const settings[][2] = {
         { "threads", threads },
         { "memory_limit", memory },
@@ -121,7 +121,8 @@ start(struct mr_sql *sql, const struct mr_sql_options *options, duckdb_config co
       struct mr_err *err)
 {
     char *reason = NULL;
-    int code = configure(config, options, err);
+    sql->memory_max = options->memory_max > 0 ? options->memory_max : memory_default;
+    int code = configure(config, options, sql->memory_max, err);
     if (code != 0)
         return code;
     if (duckdb_open_ext(NULL, &sql->database, config, &reason) != DuckDBSuccess)

@@ -432,6 +432,43 @@ statistics_keep_to_what_readers_understand(void **state)
     free(stats.columns);
 }
 
+/* As large as the archiver makes a batch, and an engine as small as it may have. */
+static void
+wide_rows_are_written_in_row_groups_that_fit(void **state)
+{
+    enum { ROWS = 10000, WIDTH = 2400, HUGE = 1 << 20 };
+    struct fixture *f = *state;
+    struct mr_err err = { 0 };
+    char path[128];
+    const char *dirs[] = { f->dir, NULL };
+    mr_sql_close(MR_TAKE(f->sql));
+    const struct mr_sql_options small = { .memory_max = 36 << 20, .dirs = dirs };
+    assert_int_equal(mr_sql_open(&small, &f->sql, &err), 0);
+    assert_int_equal(mr_sql_relation(f->sql, "pin", &schema, &err), 0);
+    MR_CLEANUP(mr_freep) char *text = mr_alloc(HUGE + WIDTH);
+    uint64_t random = 1;
+    for (size_t i = 0; i < HUGE + WIDTH; i++) {
+        random = random * UINT64_C(6364136223846793005) + 1;
+        text[i] = (char)(' ' + (random >> 33) % 90);
+    }
+    for (int row = 0; row < ROWS; row++) {
+        mr_columns_text(f->batch, TITLE, mr_slice(text + row * 100 % HUGE, WIDTH));
+        mr_columns_end_row(f->batch);
+    }
+    for (int row = 0; row < 8; row++) {
+        mr_columns_text(f->batch, TITLE, mr_slice(text + row, HUGE));
+        mr_columns_end_row(f->batch);
+    }
+    const struct mr_columns *batch = f->batch;
+    assert_int_equal(mr_sql_bind(f->sql, "pin", &batch, 1, &err), 0);
+    struct mr_file_stats stats = write_pins(f, "wide.parquet", path);
+    assert_int_equal(stats.rows, ROWS + 8);
+    free(stats.columns);
+    MR_CLEANUP(mr_freep)
+    char *bytes = mr_printf("SELECT sum(strlen(title))::BIGINT FROM read_parquet('%s')", path);
+    assert_int_equal(one_int(f, bytes), (int64_t)ROWS * WIDTH + INT64_C(8) * HUGE);
+}
+
 static void
 a_parquet_file_without_rows_is_written(void **state)
 {
@@ -473,6 +510,7 @@ main(void)
         TEST(the_outside_world_cannot_be_reached),
         TEST(a_parquet_file_holds_the_rows_and_their_statistics),
         TEST(statistics_keep_to_what_readers_understand),
+        TEST(wide_rows_are_written_in_row_groups_that_fit),
         TEST(a_parquet_file_without_rows_is_written),
         cmocka_unit_test(names_and_texts_are_quoted),
     };
