@@ -3,7 +3,7 @@
  *
  * The position of a slot is kept here, behind the last record told. librdkafka's own is not relied
  * on: reading in batches moves it behind an end-of-partition (mended in 2.13.2), so going on after
- * a pause would skip a record. Hence resuming always seeks.
+ * a pause would skip a record, or ask behind the end. Hence it is placed before it resumes.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,8 +16,10 @@ enum {
     SETTLE_MS = 20, /* how soon an outdated offer is looked at again */
     LOOK_MS = 500,  /* how often a broken connection is looked at, and for how long */
     SESSION_MS = 6000,
-    FETCH_BYTES_MIN = 1000000, /* librdkafka's least for fetch.max.bytes here */
-    RECORD_BYTES = 100,        /* for a bound on records from one on bytes */
+    UNPACKED_MAX = 32, /* an answer may grow so many times when it is unpacked, within its share */
+    FETCH_BYTES_MIN = 16 << 10,
+    RECORD_FRAME = 1024, /* librdkafka's own bytes for a record that is queued */
+    RECORDS_MIN = 1000,
 };
 
 /* ---- slots ---- */
@@ -366,6 +368,9 @@ pause_slot(struct mr_reader *handle, uint32_t index, bool paused, struct mr_err 
     if (slot->paused == paused)
         return 0;
     MR_CLEANUP(kafka_list_freep) rd_kafka_topic_partition_list_t *list = list_of(slot);
+    /* Before it flows: from the position of its own it would ask for what is behind the log. */
+    if (!paused && seek_now(reader, slot, err) < 0)
+        return err->code;
     rd_kafka_resp_err_t code = paused ? rd_kafka_pause_partitions(reader->client.rk, list)
                                       : rd_kafka_resume_partitions(reader->client.rk, list);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
@@ -373,8 +378,6 @@ pause_slot(struct mr_reader *handle, uint32_t index, bool paused, struct mr_err 
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
         return kafka_fail(err, &reader->client, code, "pause of topic %s partition %d", slot->topic,
                           (int)slot->partition);
-    if (!paused && seek_now(reader, slot, err) < 0)
-        return err->code;
     slot->paused = paused;
     return 0;
 }
@@ -487,20 +490,22 @@ static const struct mr_reader_driver driver = {
     .is_taken = kafka_reader_is_taken,
 };
 
-/* A quarter of the budget may be on its way while three quarters are queued. */
+/* Three quarters of the budget are queued records. The last is for one answer of a broker, which is
+ * unpacked as a whole: text that repeats itself grows a hundred times. Only a single batch may be
+ * larger, as it comes whole; ours have 1 MB at most when they are unpacked. */
 static int
 open_client(struct kafka_reader *reader, struct mr_err *err)
 {
     const struct mr_reader_options *options = &reader->options;
     char session[16], kilobytes[24], fetch_bytes[24], records[24];
     int64_t budget = options->queue_bytes_max;
-    int64_t on_the_way = budget / 4 > FETCH_BYTES_MIN ? budget / 4 : FETCH_BYTES_MIN;
-    int64_t queued = budget - on_the_way > budget / 4 ? budget - on_the_way : budget / 4;
-    int64_t most = queued / RECORD_BYTES > 1000 ? queued / RECORD_BYTES : 1000;
+    int64_t packed = budget / 4 / UNPACKED_MAX, queued = budget / 4 * 3;
+    int64_t most = queued / RECORD_FRAME > RECORDS_MIN ? queued / RECORD_FRAME : RECORDS_MIN;
     (void)snprintf(session, sizeof(session), "%d",
                    options->session_timeout_ms > 0 ? options->session_timeout_ms : SESSION_MS);
     (void)snprintf(kilobytes, sizeof(kilobytes), "%lld", (long long)(queued / 1024 + 1));
-    (void)snprintf(fetch_bytes, sizeof(fetch_bytes), "%lld", (long long)on_the_way);
+    (void)snprintf(fetch_bytes, sizeof(fetch_bytes), "%lld",
+                   (long long)(packed > FETCH_BYTES_MIN ? packed : FETCH_BYTES_MIN));
     (void)snprintf(records, sizeof(records), "%lld",
                    (long long)(most < 10000000 ? most : 10000000));
     const struct kafka_option all[] = { { "group.id", reader->group },
@@ -508,6 +513,7 @@ open_client(struct kafka_reader *reader, struct mr_err *err)
                                         { "session.timeout.ms", session },
                                         { "queued.max.messages.kbytes", kilobytes },
                                         { "queued.min.messages", records },
+                                        { "message.max.bytes", fetch_bytes }, /* its least */
                                         { "fetch.max.bytes", fetch_bytes },
                                         { "max.partition.fetch.bytes", fetch_bytes },
                                         { NULL, NULL } };
