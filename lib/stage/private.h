@@ -72,6 +72,8 @@ void stage_hold(struct mr_stage *stage);
 void stage_cells(struct mr_stage *stage, struct slot *slot);
 /* Asks where the logs end; fails when a topic is another one now. */
 int stage_survey(struct mr_stage *stage, struct mr_err *err);
+/* A position that its log does not hold: says so when that is because the topic is another one. */
+int stage_unread(struct mr_stage *stage, struct mr_err *err);
 void stage_show(struct mr_stage *stage); /* what is known: lag grows with the clock */
 void stage_count(struct mr_stage *stage, struct slot *slot);
 void stage_failing(struct mr_stage *stage, const struct mr_err *why); /* NULL: not any more */

@@ -174,10 +174,14 @@ is_same_topic(const struct slot *slot, const struct mr_offsets *now, struct mr_e
     const struct mr_part *part = &slot->pub.part;
     if (memcmp(part->topic_id, now->topic_id, sizeof(now->topic_id)) == 0)
         return true;
+    char before[2 * MR_TOPIC_ID_BYTES + 1], id[2 * MR_TOPIC_ID_BYTES + 1];
+    mr_hex(part->topic_id, MR_TOPIC_ID_BYTES, before);
+    mr_hex(now->topic_id, MR_TOPIC_ID_BYTES, id);
     (void)mr_fail(err, MR_E(IDENTITY), MR_FATAL,
-                  "topic %s was made anew while it was read: its events below %lld of part %d may "
-                  "have been passed over; post them again or post to another topic",
-                  part->topic, (long long)slot->next, (int)part->partition);
+                  "topic %s was made anew while it was read: it had id %s, now it has id %s; its "
+                  "events below %lld of part %d may have been passed over; post them again or post "
+                  "to another topic",
+                  part->topic, before, id, (long long)slot->next, (int)part->partition);
     return false;
 }
 
@@ -267,6 +271,15 @@ stage_survey(struct mr_stage *stage, struct mr_err *err)
     int result = stage->slots_count > 0 ? look_at_ends(stage, err) : 0;
     stage_show(stage);
     return result;
+}
+
+int
+stage_unread(struct mr_stage *stage, struct mr_err *err)
+{
+    struct mr_err why = { 0 };
+    if (err->code == MR_E(NOT_FOUND) && stage_survey(stage, &why) != 0)
+        *err = why;
+    return err->code;
 }
 
 bool

@@ -467,7 +467,7 @@ listen(struct mr_stage *stage, struct mr_err *err)
     if (mr_reader_poll(stage->reader, 1, 0, &batch, &unheard) < 0) {
         if (unheard.remedy == MR_FATAL)
             *err = unheard;
-        return err->code;
+        return stage_unread(stage, err);
     }
     for (size_t i = 0; i < batch.count; i++) {
         struct slot *slot = &stage->slots[batch.records[i].slot];
@@ -507,7 +507,7 @@ step(struct mr_stage *stage, int wait_ms, struct mr_err *err)
     }
     struct mr_batch batch;
     if (mr_reader_poll(stage->reader, room, wait_ms, &batch, err) < 0)
-        return err->code;
+        return stage_unread(stage, err);
     return react(stage, &batch, err);
 }
 

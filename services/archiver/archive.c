@@ -196,7 +196,7 @@ read_some(struct archive *archive, int wait_ms, struct mr_err *err)
     struct mr_batch batch;
     int count = mr_reader_poll(archive->reader, POLL_RECORDS_MAX, wait_ms, &batch, err);
     if (count < 0)
-        return count;
+        return archive_unread(archive, err);
     int code = 0;
     switch (batch.event) {
     case MR_BUS_ASSIGNED:

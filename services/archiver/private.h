@@ -132,6 +132,8 @@ void archive_cells(struct archive *archive);
 void target_cells(struct archive *archive, struct target *target);
 void part_cells(struct archive *archive, struct part *part);
 int archive_survey(struct archive *archive, struct mr_err *err);
+/* A position that its log does not hold: says so when that is because the topic is another one. */
+int archive_unread(struct archive *archive, struct mr_err *err);
 void archive_show(struct archive *archive); /* what is known: lag grows with the clock */
 void archive_answer(struct archive *archive);
 

@@ -117,10 +117,14 @@ is_same_topic(const struct part *part, const struct mr_offsets *now, struct mr_e
 {
     if (memcmp(part->bus.topic_id, now->topic_id, sizeof(now->topic_id)) == 0)
         return true;
+    char before[2 * MR_TOPIC_ID_BYTES + 1], id[2 * MR_TOPIC_ID_BYTES + 1];
+    mr_hex(part->bus.topic_id, MR_TOPIC_ID_BYTES, before);
+    mr_hex(now->topic_id, MR_TOPIC_ID_BYTES, id);
     (void)mr_fail(err, MR_E(IDENTITY), MR_FATAL,
-                  "topic %s was made anew while it was read; what is archived under its name is of "
-                  "the one before: move that away or give another store",
-                  part->bus.topic);
+                  "topic %s was made anew while it was read: it had id %s, now it has id %s; what "
+                  "is archived under its name is of the one before: move that away or give another "
+                  "store",
+                  part->bus.topic, before, id);
     return false;
 }
 
@@ -230,6 +234,15 @@ archive_survey(struct archive *archive, struct mr_err *err)
         why.remedy == MR_FATAL && why.code == MR_E(INTERNAL))
         return mr_fail(err, why.code, why.remedy, "%s", why.text);
     return 0;
+}
+
+int
+archive_unread(struct archive *archive, struct mr_err *err)
+{
+    struct mr_err why = { 0 };
+    if (err->code == MR_E(NOT_FOUND) && measure(archive, &why) != 0)
+        *err = why;
+    return err->code;
 }
 
 /* ---- ready and status ---- */

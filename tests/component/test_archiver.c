@@ -319,7 +319,8 @@ topic_made_anew_unnoticed_is_refused_while_it_is_read(void **state)
     while (err.code == 0 && mr_now_ms() < deadline_ms)
         (void)archive_step(archive, 10, &err);
     assert_int_equal(err.code, MR_E(IDENTITY));
-    assert_non_null(strstr(err.text, "topic t.pin was made anew while it was read"));
+    assert_non_null(strstr(err.text, "topic t.pin was made anew while it was read: it had id "));
+    assert_non_null(strstr(err.text, ", now it has id "));
     archive_close(archive);
 }
 

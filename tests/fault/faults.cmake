@@ -4,7 +4,7 @@ target_link_libraries(fault_clock PRIVATE mr_flags ${CMAKE_DL_LIBS})
 set_target_properties(fault_clock PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
 
 # One sort of fault each on a whole system, in the order and number that the test says.
-foreach(name clock store)
+foreach(name clock identity store)
     add_test(NAME fault.${name} WORKING_DIRECTORY ${CMAKE_BINARY_DIR}
         COMMAND ${MILLRACE_DEPS}/venv/bin/python -B -m pytest -p no:cacheprovider -v --tb=short
                 ${CMAKE_SOURCE_DIR}/tests/fault/test_${name}.py)
