@@ -29,6 +29,8 @@ const struct mr_opt mr_service_opts[] = {
       NULL, "How long finishing may take after SIGTERM before the process exits with 1.", false },
     { "memory", MR_OPT_BYTES, offsetof(struct mr_service_options, memory), "128M",
       (int64_t)16 << 20, (int64_t)1 << 40, NULL,
-      "Budget of the process; its queues and batches are shares of it.", false },
+      "Budget of what the process allocates; its queues and batches are shares of it. Programs and "
+      "libraries that are mapped come on top.",
+      false },
     { 0 },
 };
