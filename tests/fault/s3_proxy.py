@@ -13,6 +13,7 @@ passes unchanged. Sorts of trouble:
   slow_down          503 SlowDown with Retry-After: 1, nothing done
   unavailable        503 ServiceUnavailable, nothing done
   lost_reply         all is done, then the connection is reset instead of an answer
+  lost_commit        the same, of the first try of each commit that follows another in a table
   conflict           409 ConditionalRequestConflict to conditional PUTs, nothing done
   conflict_done      the same after the write was done
   exists             412 PreconditionFailed to conditional PUTs, nothing done
@@ -51,7 +52,8 @@ INSTEAD = {
 }
 CREATES_ONLY = ("conflict", "conflict_done", "exists", "exists_done")
 PUTS_ONLY = (*CREATES_ONLY, "full")
-SORTS = (*INSTEAD, "conflict_done", "exists_done", "lost_reply", "reset_early", "reset_late", "half",
+LOST = ("lost_reply", "lost_commit")
+SORTS = (*INSTEAD, "conflict_done", "exists_done", *LOST, "reset_early", "reset_late", "half",
          "late", "stall")
 
 
@@ -93,6 +95,10 @@ class Head:
         return "if-none-match" in self.fields
 
     @property
+    def is_commit(self):
+        return self.is_create and "/_delta_log/" in self.first and f"{0:020}.json" not in self.first
+
+    @property
     def method(self):
         return self.first.split(" ", 1)[0]
 
@@ -106,16 +112,25 @@ class Server:
         self.target = target
         self.troubles = {}  # {sort: (share, seconds)}
         self.counts = {}
+        self.commits = set()  # that were lost once
 
     def pick(self, head):
         """The trouble that this request meets and its seconds, or None."""
         for sort, (share, seconds) in self.troubles.items():
             if sort in PUTS_ONLY and head.method != "PUT" or \
-                    sort in CREATES_ONLY and not head.is_create or random.random() >= share:
+                    sort in CREATES_ONLY and not head.is_create or \
+                    sort == "lost_commit" and not self.is_new_commit(head) or \
+                    random.random() >= share:
                 continue
             self.counts[sort] = self.counts.get(sort, 0) + 1
             return sort, seconds
         return None, 0
+
+    def is_new_commit(self, head):
+        known = head.first in self.commits
+        if head.is_commit:
+            self.commits.add(head.first)
+        return head.is_commit and not known
 
     async def connected(self, reader, writer):
         try:
@@ -144,7 +159,7 @@ class Server:
             await self.answer(writer, head, *INSTEAD[sort])
             return True
         answer, content = await self.forward(head, body)
-        if sort == "lost_reply":
+        if sort in LOST:
             raise Gone
         if sort in ("conflict_done", "exists_done"):
             await self.answer(writer, head, *INSTEAD[sort.removesuffix("_done")])
