@@ -251,6 +251,19 @@ mr_reader_is_taken(struct mr_reader *reader, int timeout_ms, struct mr_err *err)
     return reader->driver->is_taken(reader, timeout_ms, err);
 }
 
+int
+mr_part_check_topic(const struct mr_part *part, const struct mr_offsets *now, struct mr_err *err)
+{
+    char before[2 * MR_TOPIC_ID_BYTES + 1], id[2 * MR_TOPIC_ID_BYTES + 1];
+    if (memcmp(part->topic_id, now->topic_id, sizeof(now->topic_id)) == 0)
+        return 0;
+    mr_hex(part->topic_id, MR_TOPIC_ID_BYTES, before);
+    mr_hex(now->topic_id, MR_TOPIC_ID_BYTES, id);
+    return mr_fail(err, MR_E(IDENTITY), MR_FATAL,
+                   "topic %s was made anew while it was read: it had id %s, now it has id %s",
+                   part->topic, before, id);
+}
+
 /* ---- writer ---- */
 
 int

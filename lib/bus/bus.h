@@ -165,6 +165,12 @@ struct mr_part {
     int64_t start; /* chosen by the caller before mr_reader_assign */
 };
 
+/* 0: what was asked just now is of the very topic that the part was assigned of. Else IDENTITY,
+ * naming both ids: one that was deleted and made again between two looks of the client library is
+ * read on at the old position, in silence (LAW 2). */
+int mr_part_check_topic(const struct mr_part *part, const struct mr_offsets *now,
+                        struct mr_err *err);
+
 struct mr_record {
     uint32_t slot; /* index into the parts given to mr_reader_assign */
     bool is_end;   /* no record: the partition has been read up to offset (end-of-partition) */

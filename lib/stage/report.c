@@ -166,23 +166,18 @@ lag_ms(const struct slot *slot)
     return age_ms > 0 ? age_ms : 0;
 }
 
-/* One that was deleted and made again between two looks of the client library is read on at the old
- * position, in silence (LAW 2). */
-static bool
-is_same_topic(const struct slot *slot, const struct mr_offsets *now, struct mr_err *err)
+static int
+check_topic(const struct slot *slot, const struct mr_offsets *now, struct mr_err *err)
 {
     const struct mr_part *part = &slot->pub.part;
-    if (memcmp(part->topic_id, now->topic_id, sizeof(now->topic_id)) == 0)
-        return true;
-    char before[2 * MR_TOPIC_ID_BYTES + 1], id[2 * MR_TOPIC_ID_BYTES + 1];
-    mr_hex(part->topic_id, MR_TOPIC_ID_BYTES, before);
-    mr_hex(now->topic_id, MR_TOPIC_ID_BYTES, id);
-    (void)mr_fail(err, MR_E(IDENTITY), MR_FATAL,
-                  "topic %s was made anew while it was read: it had id %s, now it has id %s; its "
-                  "events below %lld of part %d may have been passed over; post them again or post "
-                  "to another topic",
-                  part->topic, before, id, (long long)slot->next, (int)part->partition);
-    return false;
+    struct mr_err why = { 0 };
+    if (mr_part_check_topic(part, now, &why) == 0)
+        return 0;
+    return mr_fail(
+        err, why.code, why.remedy,
+        "%s; its events below %lld of part %d may have been passed over; post them again "
+        "or post to another topic",
+        why.text, (long long)slot->next, (int)part->partition);
 }
 
 /* Where the logs end now. A broker that does not answer leaves the figures as they are: the step
@@ -200,7 +195,7 @@ look_at_ends(struct mr_stage *stage, struct mr_err *err)
                                    &shown_by_the_step) == 0;
     for (size_t i = 0; i < count; i++) {
         struct slot *slot = &stage->slots[i];
-        if (answered && !is_same_topic(slot, &offsets[i], err))
+        if (answered && check_topic(slot, &offsets[i], err) != 0)
             return err->code;
         if (answered && offsets[i].end > slot->end)
             slot->end = offsets[i].end;

@@ -110,22 +110,16 @@ lag_ms(const struct part *part)
     return age_ms > 0 ? age_ms : 0;
 }
 
-/* One that was deleted and made again between two looks of the client library is read on at the old
- * position, in silence (LAW 2). */
-static bool
-is_same_topic(const struct part *part, const struct mr_offsets *now, struct mr_err *err)
+static int
+check_topic(const struct part *part, const struct mr_offsets *now, struct mr_err *err)
 {
-    if (memcmp(part->bus.topic_id, now->topic_id, sizeof(now->topic_id)) == 0)
-        return true;
-    char before[2 * MR_TOPIC_ID_BYTES + 1], id[2 * MR_TOPIC_ID_BYTES + 1];
-    mr_hex(part->bus.topic_id, MR_TOPIC_ID_BYTES, before);
-    mr_hex(now->topic_id, MR_TOPIC_ID_BYTES, id);
-    (void)mr_fail(err, MR_E(IDENTITY), MR_FATAL,
-                  "topic %s was made anew while it was read: it had id %s, now it has id %s; what "
-                  "is archived under its name is of the one before: move that away or give another "
-                  "store",
-                  part->bus.topic, before, id);
-    return false;
+    struct mr_err why = { 0 };
+    if (mr_part_check_topic(&part->bus, now, &why) == 0)
+        return 0;
+    return mr_fail(err, why.code, why.remedy,
+                   "%s; what is archived under its name is of the one before: move that away or "
+                   "give another store",
+                   why.text);
 }
 
 static int
@@ -142,7 +136,7 @@ measure(struct archive *archive, struct mr_err *err)
         mr_bus_offsets(options->bus, options->group, offsets, count, ASK_MS_MAX, &ignored) == 0;
     for (size_t i = 0; i < count; i++) {
         struct part *part = &archive->parts[i];
-        if (answered && !is_same_topic(part, &offsets[i], err))
+        if (answered && check_topic(part, &offsets[i], err) != 0)
             return err->code;
         if (answered) /* a commit that got lost, in a rebalance for instance, is made again */
             part->committed = offsets[i].committed;
