@@ -111,11 +111,10 @@ rival_commits(void *self)
     bench_flush(rival->archive);
 }
 
+/* Two archivers, each with one of the topic's two partitions. */
 static void
-first_of_equal_keys_stays_across_a_conflict(void **state)
+open_two(struct bench *b, struct archive **ret_one, struct archive **ret_two)
 {
-    struct bench *b = *state;
-    bench_topic(b, CLEAN, 2);
     struct archive *one = bench_archive(b, NULL), *two = bench_archive(b, NULL);
     int64_t deadline_ms = mr_now_ms() + FIXTURE_WAIT_MS;
     while (one->phase != PHASE_FLOWING || two->phase != PHASE_FLOWING ||
@@ -124,6 +123,17 @@ first_of_equal_keys_stays_across_a_conflict(void **state)
         bench_step(two);
         assert_true(mr_now_ms() < deadline_ms);
     }
+    *ret_one = one;
+    *ret_two = two;
+}
+
+static void
+first_of_equal_keys_stays_across_a_conflict(void **state)
+{
+    struct bench *b = *state;
+    struct archive *one, *two;
+    bench_topic(b, CLEAN, 2);
+    open_two(b, &one, &two);
     bench_pin(b, CLEAN, 0, 1, "same");
     bench_pin(b, CLEAN, 0, 2, "zero");
     bench_pin(b, CLEAN, 1, 1, "same");
@@ -180,15 +190,9 @@ static void
 a_key_of_the_batch_that_a_rival_adds_meanwhile_is_the_rivals(void **state)
 {
     struct bench *b = *state;
+    struct archive *one, *two;
     bench_topic(b, CLEAN, 2);
-    struct archive *one = bench_archive(b, NULL), *two = bench_archive(b, NULL);
-    int64_t deadline_ms = mr_now_ms() + FIXTURE_WAIT_MS;
-    while (one->phase != PHASE_FLOWING || two->phase != PHASE_FLOWING ||
-           one->parts_count + two->parts_count != 2) {
-        bench_step(one);
-        bench_step(two);
-        assert_true(mr_now_ms() < deadline_ms);
-    }
+    open_two(b, &one, &two);
     /* Which of them has which partition is the group's affair. */
     int32_t mine = one->parts[0].bus.partition, other = 1 - mine;
     bench_pin(b, CLEAN, mine, 1, "mine");

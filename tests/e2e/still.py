@@ -1,6 +1,7 @@
 """What is left of a millrace when its services have ended: broker and store, and `millrace verify`
 over them. Faults are planted here."""
 
+import contextlib
 import json
 import subprocess
 from pathlib import Path
@@ -8,6 +9,30 @@ from pathlib import Path
 import pyarrow.parquet
 
 import pipeline
+
+
+def await_committed(up):
+    """Also what the archiver shows as its position."""
+    def lags():
+        out = json.loads(up.millrace("status", "--json", tenant=""))
+        return [lag for lag in out["lag"] if lag["records"] > 0]
+    pipeline.until(lambda: not lags(), lambda: f"all is committed, but {lags()}")
+
+
+@contextlib.contextmanager
+def left_of(folder, play, env=None):
+    """A Still of a millrace that play(up) has used; what play returns is its `played`."""
+    up = pipeline.Up(folder, "--store", f"file:{folder}/store", env=env)
+    try:
+        played = play(up)
+        vars = up.env()
+    finally:
+        ended = up.stop()
+    assert ended == 0
+    left = Still(folder, vars)
+    left.played = played
+    yield left
+    left.kafka("stop")
 
 
 class Still:

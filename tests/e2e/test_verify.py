@@ -9,7 +9,7 @@ import requests
 
 import expected
 import pipeline
-from still import Still, damage
+from still import await_committed, damage, left_of
 
 COUNT = 20
 PLAIN = ("fine", "copied", "skipped", "changed", "shortened", "emptied", "doubled", "rewritten")
@@ -18,19 +18,9 @@ ODD = b'{"ind": 1}\n[]\nnot json\n\xff\xfe\n{"millrace_base64":"AA=="}\n{"millra
 
 @pytest.fixture(scope="module")
 def still(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("up")
     # Without receipts at the door the validator has to know what comes again.
-    up = pipeline.Up(folder, "--store", f"file:{folder}/store",
-                     env={"MILLRACE_RECEIPTS_BYTES": "0"})
-    try:
-        play(up)
-        env = up.env()
-    finally:
-        ended = up.stop()
-    assert ended == 0
-    left = Still(folder, env)
-    yield left
-    left.kafka("stop")
+    with left_of(tmp_path_factory.mktemp("up"), play, {"MILLRACE_RECEIPTS_BYTES": "0"}) as left:
+        yield left
 
 
 def play(up):
@@ -41,12 +31,7 @@ def play(up):
     for tenant in PLAIN:
         up.await_done(tenant, {kind: COUNT for kind in expected.KINDS})
     up.await_done("odd", {"pin": 11})
-    pipeline.until(lambda: not lags(up), lambda: f"all is committed, but {lags(up)}")
-
-
-def lags(up):
-    out = json.loads(up.millrace("status", "--json", tenant=""))
-    return [lag for lag in out["lag"] if lag["records"] > 0]
+    await_committed(up)
 
 
 def post_odd(up):

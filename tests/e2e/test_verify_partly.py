@@ -8,7 +8,7 @@ import pytest
 import requests
 
 import pipeline
-from still import Still, damage
+from still import await_committed, damage, left_of
 
 BEFORE, AFTER = 30, 20  # pins of one tenant before and behind the time
 FROM_TIME = ("sound", "old", "new", "lost", "again")
@@ -18,25 +18,22 @@ SMALL = {"MILLRACE_RECEIPTS_BYTES": "0", "MILLRACE_RAW_RECORDS": "3", "MILLRACE_
 
 @pytest.fixture(scope="module")
 def still(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("up")
-    up = pipeline.Up(folder, "--store", f"file:{folder}/store", env=SMALL)
-    try:
-        for tenant in FROM_TIME + TRIMMED:
-            post(up, tenant, 0, BEFORE)
-        await_all(up, BEFORE)
-        time = datetime.now(timezone.utc)
-        for tenant in FROM_TIME + TRIMMED:
-            post(up, tenant, BEFORE, BEFORE + AFTER)
-        post(up, "again", BEFORE - 1, BEFORE)  # its id came before the time
-        await_all(up, BEFORE + AFTER, again=1)
-        env = up.env()
-    finally:
-        ended = up.stop()
-    assert ended == 0
-    left = Still(folder, env)
-    left.since = ("--since", time.isoformat())
-    yield left
-    left.kafka("stop")
+    with left_of(tmp_path_factory.mktemp("up"), play, SMALL) as left:
+        left.since = ("--since", left.played.isoformat())
+        yield left
+
+
+def play(up):
+    """Returns the time between before and behind."""
+    for tenant in FROM_TIME + TRIMMED:
+        post(up, tenant, 0, BEFORE)
+    await_all(up, BEFORE)
+    time = datetime.now(timezone.utc)
+    for tenant in FROM_TIME + TRIMMED:
+        post(up, tenant, BEFORE, BEFORE + AFTER)
+    post(up, "again", BEFORE - 1, BEFORE)  # its id came before the time
+    await_all(up, BEFORE + AFTER, again=1)
+    return time
 
 
 def post(up, tenant, first, end):
@@ -51,11 +48,7 @@ def post(up, tenant, first, end):
 def await_all(up, count, again=0):
     for tenant in FROM_TIME + TRIMMED:
         up.await_done(tenant, {"pin": count + (again if tenant == "again" else 0)})
-
-    def lags():
-        out = json.loads(up.millrace("status", "--json", tenant=""))
-        return [lag for lag in out["lag"] if lag["records"] > 0]
-    pipeline.until(lambda: not lags(), lambda: f"all is committed, but {lags()}")
+    await_committed(up)
 
 
 # ---- from a time on ----

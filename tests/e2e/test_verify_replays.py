@@ -9,7 +9,7 @@ import pytest
 import requests
 
 import pipeline
-from still import Still
+from still import await_committed, left_of
 
 TENANTS = ("whole", "twice", "ghost", "astray", "unmarked")
 ONCE = "a letter is marked as replayed once"
@@ -20,17 +20,8 @@ MARKED = "a replay is marked"
 
 @pytest.fixture(scope="module")
 def still(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("up")
-    up = pipeline.Up(folder, "--store", f"file:{folder}/store")
-    try:
-        play(up)
-        env = up.env()
-    finally:
-        ended = up.stop()
-    assert ended == 0
-    left = Still(folder, env)
-    yield left
-    left.kafka("stop")
+    with left_of(tmp_path_factory.mktemp("up"), play) as left:
+        yield left
 
 
 def play(up):
@@ -43,12 +34,7 @@ def play(up):
         assert "1 replayed" in up.millrace("replay", tenant=tenant)
     for tenant in TENANTS:
         assert up.await_done(tenant, {"pin": 2})["pin"]["dead"] == 2
-    pipeline.until(lambda: not lags(up), lambda: f"all is committed, but {lags(up)}")
-
-
-def lags(up):
-    out = json.loads(up.millrace("status", "--json", tenant=""))
-    return [lag for lag in out["lag"] if lag["records"] > 0]
+    await_committed(up)
 
 
 def letters(still, tenant):

@@ -2,6 +2,7 @@
 
 import mounts
 from faults import Fault
+from faults.disk import Disk
 from proxy import Proxy
 from s3_proxy import S3Proxy
 
@@ -74,7 +75,7 @@ class Stall(Cut):
         return "the line to S3 is silent"
 
 
-class ServerDisk(Fault):
+class ServerDisk(Disk):
     name, what = "s3-disk-full", "the disk of the S3 server is full"
     stages, hold_s = USERS, (2, 8)
 
@@ -82,15 +83,6 @@ class ServerDisk(Fault):
         self.place = system.folder / "s3"
         self.place.mkdir()
         mounts.mount_disk(system.folder / "s3.disk", self.place, DISK_MB)
-
-    def strike(self, system, random):
-        return mounts.fill(self.place)
-
-    def heal(self, system):
-        mounts.empty(self.place)
-
-    def remove(self, system):
-        mounts.unmount(self.place)
 
 
 class Restart(Fault):
